@@ -1,0 +1,201 @@
+"""`deploy.toml` text -> Config. Pure except for `load`, which reads the one file.
+
+Every error names the file, the key, the value found and the values allowed.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from deployer.errors import DeployerError, Exit
+from deployer.model import RolloutPlan, Step
+
+ALIAS = "live"
+
+Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
+
+
+class _Section(BaseModel):
+    """A table of `deploy.toml`: unknown keys are errors, values are never coerced, nothing is mutable."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Project(_Section):
+    """What this repository is called, for people."""
+
+    name: str
+    description: str = ""
+
+
+class Function(_Section):
+    """The Lambda function's configuration; `infra/service.yaml` takes these as parameters.
+
+    Source: limits of https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html; the name
+    is shorter than Lambda allows because the bucket names (63 characters) are made from it.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+    region: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z]+)+-\d$")]
+    architecture: Literal["arm64", "x86_64"]
+    memory_mb: Annotated[int, Field(ge=128, le=10240)] = 1024
+    timeout_s: Annotated[int, Field(ge=1, le=900)] = 60
+    reserved_concurrency: Annotated[int, Field(ge=1, le=1000)] = 10
+    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731] = 30
+    trigger: Literal["s3"] = "s3"
+
+
+class Resize(_Section):
+    """What the sample does with an image."""
+
+    fit_px: Annotated[int, Field(ge=0, le=16384)] = 0  # longest side; 0 is half the size
+    max_object_mb: Annotated[int, Field(ge=1, le=512)] = 25
+    max_megapixels: Annotated[int, Field(ge=1, le=500)] = 50
+
+
+class Scan(_Section):
+    """What the vulnerability gate refuses."""
+
+    severities: Annotated[list[Severity], Field(min_length=1)] = ["CRITICAL", "HIGH"]
+    ignore_unfixed: bool = True
+    max_database_age_h: Annotated[int, Field(ge=1, le=720)] = 72
+
+
+class StepSettings(_Section):
+    """One step of a rollout: the canary's share of traffic, and how long it is watched there."""
+
+    weight_pct: Annotated[int, Field(ge=1, le=99)]
+    bake_s: Annotated[int, Field(ge=60, le=21600)]
+
+
+class Environment(_Section):
+    """How a release reaches one environment; no steps means all at once."""
+
+    steps: list[StepSettings] = []
+    final_bake_s: Annotated[int, Field(ge=0, le=21600)] = 0
+    max_extend_s: Annotated[int, Field(ge=0, le=21600)] = 600
+    on_no_data: Literal["rollback", "promote"] = "rollback"
+    alarms: list[Annotated[str, Field(min_length=1, max_length=255)]] = []
+
+    @model_validator(mode="after")
+    def _steps_increase(self) -> Self:
+        weights = [step.weight_pct for step in self.steps]
+        if any(later <= earlier for earlier, later in zip(weights, weights[1:], strict=False)):
+            raise ValueError(f"steps with increasing `weight_pct`, found {weights}")
+        return self
+
+    def rollout_plan(self) -> RolloutPlan:
+        """Return the pure plan `canary.decide` follows."""
+        return RolloutPlan(
+            steps=tuple(Step(s.weight_pct, s.bake_s) for s in self.steps),
+            final_bake_s=self.final_bake_s,
+            max_extend_s=self.max_extend_s,
+            promote_without_data=self.on_no_data == "promote",
+        )
+
+
+class Environments(_Section):
+    """The two environments; one function, one stack, one alias each."""
+
+    staging: Environment = Environment()
+    production: Environment = Environment()
+
+
+class Config(_Section):
+    """The whole of `deploy.toml`."""
+
+    project: Project
+    function: Function
+    resize: Resize = Resize()
+    scan: Scan = Scan()
+    environments: Environments = Environments()
+
+    def environment(self, name: str) -> Environment:
+        """Return the settings of `staging` or `production`."""
+        match name:
+            case "staging":
+                return self.environments.staging
+            case "production":
+                return self.environments.production
+        raise DeployerError(
+            f"there is no environment `{name}`",
+            found=f"found `{name}`, expected `staging` or `production`",
+            hint="deployer status --env production",
+            exit_code=Exit.USAGE,
+        )
+
+    def function_name(self, environment: str) -> str:
+        """Return the function's name in that environment; its stack has the same name."""
+        return f"{self.function.name}-{environment}"
+
+    def platform(self) -> str:
+        """Return the container platform, e.g. `linux/arm64`."""
+        return "linux/arm64" if self.function.architecture == "arm64" else "linux/amd64"
+
+
+def load(path: Path) -> Config:
+    """Read and check the settings file.
+
+    Raises DeployerError (exit 2) when it is missing, not TOML, or holds a value that is not allowed.
+    """
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError as error:
+        raise DeployerError(
+            f"there is no `{path}`",
+            found=f"looked in `{path.resolve().parent}`",
+            hint="run this in the repository's top folder, or pass --config PATH",
+            exit_code=Exit.USAGE,
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeployerError(f"`{path}` cannot be read", found=str(error), exit_code=Exit.USAGE) from error
+    return parse(text, name=path.name)
+
+
+def parse(text: str, *, name: str = "deploy.toml") -> Config:
+    """Turn the text of a settings file into Config; all wrong values are reported at once.
+
+    Raises DeployerError (exit 2).
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DeployerError(
+            f"`{name}` is not valid TOML", found=str(error), hint=f"open {name} there", exit_code=Exit.USAGE
+        ) from error
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        problems = [_describe(detail) for detail in error.errors()]
+        raise DeployerError(
+            f"`{name}` has {len(problems)} value{'s' if len(problems) > 1 else ''} that cannot be used",
+            found="\n".join(problems),
+            hint=f"correct {name}, then run `deployer doctor --offline`",
+            exit_code=Exit.USAGE,
+        ) from error
+
+
+def _describe(detail: ErrorDetails) -> str:
+    """Say in one line which key holds what, and what it may hold."""
+    key = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in detail["loc"]))
+    found = detail["input"]
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "missing":
+            return f"{key}: missing, expected a value"
+        case "extra_forbidden":
+            return f"{key}: unknown key, expected one of the documented keys of that table"
+        case "literal_error":
+            return f"{key}: found `{found}`, expected {context['expected']}"
+        case "value_error":
+            return f"{key}: expected {context['error']}"
+        case "string_pattern_mismatch":
+            return f"{key}: found `{found}`, expected text like {context['pattern']}"
+    message = detail["msg"].removeprefix("Input should be ").removeprefix("Value should have ")
+    return f"{key}: found `{found}`, expected {message}"

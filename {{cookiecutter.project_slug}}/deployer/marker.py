@@ -1,0 +1,65 @@
+"""The rollout's state as text in the alias's Description. Pure.
+
+    my own words [lc1 id=7f3a from=41 to=42 step=2/5 at=1763712000 plan=9c1e st=run]
+
+The Description is the only place that one UpdateAlias changes together with the traffic; aliases take no
+tags. Source: at most 256 characters, https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html
+"""
+
+from __future__ import annotations
+
+import re
+
+from deployer.model import Marker, RolloutState
+
+MAX_DESCRIPTION = 256
+MAX_TEXT = 100
+_MARKER = re.compile(r"\s*\[lc1 (?P<fields>[^\[\]]*)\]\s*$")
+_FIELD = re.compile(r"(\w+)=(\S+)")
+
+
+def parse(description: str) -> tuple[str, Marker | None]:
+    """Split a Description into the people's own text and our marker.
+
+    A marker that cannot be read counts as none: its weights are then somebody else's, and refused.
+    """
+    match = _MARKER.search(description)
+    if match is None:
+        return description, None
+    text = description[: match.start()]
+    head, _, why = match["fields"].partition(" why=")
+    fields = dict(_FIELD.findall(head))
+    try:
+        step, steps = fields["step"].split("/")
+        marker = Marker(
+            id=fields["id"],
+            from_version=fields["from"],
+            to_version=fields["to"],
+            step=int(step),
+            steps=int(steps),
+            at=int(fields["at"]),
+            plan=fields["plan"],
+            state=RolloutState(fields["st"]),
+            why=why,
+        )
+    except (KeyError, ValueError):
+        return text, None
+    return text, marker
+
+
+def render(text: str, marker: Marker) -> str:
+    """Return the Description that holds both; only `why` is shortened, and only to fit 256 characters.
+
+    Raises ValueError when the people's own text leaves no room (more than 100 characters).
+    """
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"the alias description has {len(text)} characters, at most {MAX_TEXT} leave room")
+    fields = (
+        f"id={marker.id} from={marker.from_version} to={marker.to_version} step={marker.step}/{marker.steps} "
+        f"at={marker.at} plan={marker.plan} st={marker.state.value}"
+    )
+    lead = f"{text} " if text else ""
+    why = re.sub(r"[\[\]\s]+", " ", marker.why).strip()
+    room = MAX_DESCRIPTION - len(f"{lead}[lc1 {fields} why=]")
+    tail = f" why={why[:room].rstrip()}" if why and room > 0 else ""
+    return f"{lead}[lc1 {fields}{tail}]"

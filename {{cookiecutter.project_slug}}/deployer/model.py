@@ -1,0 +1,229 @@
+"""The nouns of a release. Pure data: no I/O, no clock, no AWS.
+
+One word per thing, everywhere: stable and canary version, weight (`weight_pct`), step, bake (`bake_s`),
+alias `live`, digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class AlarmState(Enum):
+    """An alarm's state, as CloudWatch names it, and the one CloudWatch has no name for."""
+
+    OK = "OK"  # the metric has data and is within its threshold
+    ALARM = "ALARM"  # the metric has data and is beyond its threshold
+    INSUFFICIENT_DATA = "INSUFFICIENT_DATA"  # nothing is known; never read as healthy
+    MISSING = "MISSING"  # there is no alarm of that name; DescribeAlarms just leaves it out
+
+
+class RolloutState(Enum):
+    """Where a rollout is; written into the alias marker as `st=`."""
+
+    RUN = "run"  # the canary has a step's share of the traffic
+    BAKE = "bake"  # the canary has all traffic and is still watched
+    DONE = "done"  # the canary became the stable version
+    ROLLED_BACK = "rolled-back"  # all traffic is on the version that was stable before
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a rollout: the canary's share of traffic (1-99), and how long it is watched there."""
+
+    weight_pct: int
+    bake_s: int
+
+
+@dataclass(frozen=True)
+class RolloutPlan:
+    """What `canary.decide` follows. No steps means all traffic at once."""
+
+    steps: tuple[Step, ...]
+    final_bake_s: int = 0
+    max_extend_s: int = 600
+    promote_without_data: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Four hex digits that change with the plan, so that a resume under another plan is noticed."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:4]
+
+
+@dataclass(frozen=True)
+class Routing:
+    """Where an alias sends traffic. `weight_pct` is the canary's share; 0 when there is no canary."""
+
+    stable: str
+    canary: str | None = None
+    weight_pct: int = 0
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A rollout's whole state, kept in the alias's Description next to the weights it explains.
+
+    `at` is when the current step began, in whole seconds since the epoch; `step` counts from 1.
+    """
+
+    id: str
+    from_version: str
+    to_version: str
+    step: int
+    steps: int
+    at: int
+    plan: str
+    state: RolloutState
+    why: str = ""
+
+    @property
+    def is_active(self) -> bool:
+        """True while the rollout still has decisions to make."""
+        return self.state in (RolloutState.RUN, RolloutState.BAKE)
+
+
+@dataclass(frozen=True)
+class AliasState:
+    """The alias as Lambda reports it: traffic, the people's own text, our marker, and the lock."""
+
+    routing: Routing
+    revision: str
+    text: str = ""
+    marker: Marker | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class AliasWrite:
+    """One UpdateAlias. Version, weights and Description always travel together.
+
+    Source: omitting RoutingConfig keeps the weights, an empty map clears them,
+    https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html
+    """
+
+    version: str
+    description: str
+    canary: str | None = None
+    weight_pct: int = 0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known about the canary now.
+
+    `alarms` maps each watched alarm's name to its state. `verdicts` is where the comparison of the two
+    versions' own metrics reports; a verdict that says `fail` rolls back.
+    """
+
+    alarms: Mapping[str, AlarmState] = field(default_factory=dict)
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class Outcome(Enum):
+    """What a comparison concluded; only `PASS` may promote."""
+
+    PASS = "pass"  # measured, and no worse than the stable version
+    FAIL = "fail"  # measured, and worse
+    INCONCLUSIVE = "inconclusive"  # measured, too little data
+    UNMEASURABLE = "unmeasurable"  # could not be measured
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One comparison's conclusion with the sentence that explains it."""
+
+    outcome: Outcome
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do for that many seconds."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class SetWeight:
+    """Give the canary the share of step `step` (from 1)."""
+
+    step: int
+    weight_pct: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Promote:
+    """Give the canary all traffic; it is still watched when the plan has a final bake."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The final bake is over: record that the rollout is done."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """Give all traffic back to the version that was stable before."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Change nothing: starting or going on would not be safe."""
+
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """Nothing is left to do; `state` says how it ended."""
+
+    state: RolloutState
+    reason: str
+
+
+Decision = Wait | SetWeight | Promote | Finish | Rollback | Refuse | Done
+
+
+@dataclass(frozen=True)
+class FunctionState:
+    """The function's `$LATEST` as Lambda reports it. `image_digest` is `sha256:…`."""
+
+    image_uri: str
+    image_digest: str
+    code_sha256: str
+    revision: str
+    memory_mb: int
+    timeout_s: int
+    architecture: str
+
+
+@dataclass(frozen=True)
+class StackState:
+    """A CloudFormation stack as it is: its template's text and its parameters' values."""
+
+    status: str
+    template: str
+    parameters: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything `plan` compares with what the repository asks for; None where a thing does not exist."""
+
+    stack: StackState | None
+    function: FunctionState | None = None
+    alias: AliasState | None = None
+    live_image_uri: str | None = None
