@@ -1,0 +1,352 @@
+"""A local AWS (MiniStack) on loopback and, for containers, on the Docker bridge; never on the LAN.
+
+Shell. `running()` is the context manager the rehearsal uses, `python -m rehearsal.local_aws serve` the same
+for other programs. MiniStack belongs to a watchdog process (`rehearsal/watchdog.py`), so nothing is left
+behind even when this process is killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from deployer.errors import DeployerError
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN_DIRECTORY = ROOT / "rehearsal" / ".run"
+REGION = "eu-central-1"
+ACCOUNT_ID = "000000000000"
+START_ATTEMPTS = 3
+_SIOCGIFADDR = 0x8915
+
+# An allow-list: the user's credentials, profile and region must not reach a rehearsal.
+_INHERITED = (
+    "PATH", "LANG", "LC_ALL", "LC_CTYPE", "SYSTEMROOT", "SSL_CERT_FILE",
+    "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LocalAws:
+    """A local AWS that answers. `container_endpoint` is the same one, as containers reach it."""
+
+    endpoint: str
+    container_endpoint: str
+    region: str
+    registry: str
+    log_path: Path
+    watchdog: subprocess.Popen[str]
+
+    def environment(self) -> dict[str, str]:
+        """Return what makes boto3 and the AWS CLI talk to this local AWS with dummy credentials."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+
+    def remove_image_at_end(self, name: str) -> None:
+        """Have the engine forget that image name when this local AWS ends, however it ends."""
+        stdin, _ = _pipes(self.watchdog)
+        with contextlib.suppress(OSError):  # the watchdog is gone: the next call will say so
+            stdin.write(f"{name}\n")
+            stdin.flush()
+
+
+@contextlib.contextmanager
+def running(
+    *, docker: Sequence[str] | None = None, port: int = 0, region: str = REGION
+) -> Iterator[LocalAws]:
+    """Run a local AWS for the length of a `with` block.
+
+    `docker` is the Docker client's command, None for a local AWS without containers; `port` 0 takes a free
+    one. Raises DeployerError when its environment is missing, the port is taken, or it does not start.
+    """
+    python = find_python()
+    addresses = ["127.0.0.1"]
+    if docker and (gateway := bridge_gateway(docker)):
+        addresses.append(gateway)
+    attempts = 1 if port else START_ATTEMPTS  # between finding a free port and using it somebody may take it
+    for attempt in range(attempts):
+        chosen = reserve_port(addresses, port)
+        try:
+            local_aws = _start(python, addresses, chosen, region, docker)
+        except DeployerError:
+            if attempt + 1 == attempts:
+                raise
+        else:
+            break
+    try:
+        yield local_aws
+    finally:
+        _stop(local_aws.watchdog)
+
+
+def find_python() -> str:
+    """Return the Python of the environment that holds MiniStack (`LOCAL_AWS_PYTHON` overrides it)."""
+    if named := os.environ.get("LOCAL_AWS_PYTHON"):
+        candidate = Path(named)
+    else:
+        folder = ROOT / ".venv-local-aws"
+        candidate = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not candidate.exists():
+        raise DeployerError(
+            "the local AWS is not installed",
+            found=f"found no `{candidate}`",
+            hint="make setup (python3 dev.py setup)",
+        )
+    return str(candidate)
+
+
+def find_docker() -> list[str] | None:
+    """Return the Docker client's command if an engine answers it, else None."""
+    command = [os.environ.get("DOCKER") or "docker"]
+    try:
+        subprocess.run([*command, "version"], capture_output=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return command
+
+
+def bridge_gateway(docker: Sequence[str]) -> str | None:
+    """Return this host's address on Docker's default bridge; None where there is none (Docker Desktop).
+
+    Docker Desktop forwards `host.docker.internal` to the host's loopback; a native engine maps it
+    (`host-gateway`) to the bridge's address. Source: https://docs.docker.com/reference/cli/dockerd/#configure-host-gateway-ip
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    key = '{{index .Options "com.docker.network.bridge.name"}}'
+    done = subprocess.run(
+        [*docker, "network", "inspect", "bridge", "--format", key],
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    return interface_address(done.stdout.strip()) if done.returncode == 0 else None
+
+
+def interface_address(name: str) -> str | None:
+    """Return the IPv4 address of a Linux network interface, None if it has none."""
+    import fcntl  # noqa: PLC0415  # not on Windows
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+        except OSError:
+            return None
+    return socket.inet_ntoa(answer[20:24])
+
+
+def reserve_port(addresses: Sequence[str], port: int = 0) -> int:
+    """Return a port that is free on every address: `port` itself unless it is 0.
+
+    Raises DeployerError when the port asked for is taken.
+    """
+    for _ in range(20):
+        with contextlib.ExitStack() as stack:
+            chosen = port
+            try:
+                for address in addresses:
+                    listener = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+                    if (
+                        os.name == "posix"
+                    ):  # a port just left must be usable again; Windows means something else
+                        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    listener.bind((address, chosen))
+                    listener.listen(1)
+                    chosen = listener.getsockname()[1]
+            except OSError as error:
+                if port:
+                    raise DeployerError(
+                        f"port {port} is taken",
+                        found=f"found another program listening on `{address}:{port}` ({error.strerror})",
+                        hint="leave --port out to use a free one",
+                    ) from error
+                continue
+            return chosen
+    raise DeployerError(
+        "no port is free for the local AWS",
+        found=f"found none on {' and '.join(addresses)} after 20 attempts",
+        hint="end programs that hold many ports",
+    )
+
+
+def _start(
+    python: str, addresses: Sequence[str], port: int, region: str, docker: Sequence[str] | None
+) -> LocalAws:
+    """Start the watchdog and wait until the local AWS it owns answers."""
+    run_id = f"rehearsal-{uuid.uuid4().hex[:12]}"
+    RUN_DIRECTORY.mkdir(parents=True, exist_ok=True)
+    log_path = RUN_DIRECTORY / f"local-aws-{port}.log"
+    log_path.unlink(missing_ok=True)
+    state = tempfile.mkdtemp(prefix="rehearsal-local-aws-")
+    registry = f"127.0.0.1:{port}"
+    watchdog = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("watchdog.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Ctrl-C in a terminal reaches the whole group: the watchdog has to stay until we are done.
+        start_new_session=os.name == "posix",
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
+    server = str(Path(__file__).with_name("local_aws_server.py"))
+    orders = {
+        "command": [python, server, *(f"{address}:{port}" for address in addresses)],
+        "environment": _server_environment(run_id, port, region, state, docker),
+        "health_url": f"http://127.0.0.1:{port}/_ministack/health",
+        "log_path": str(log_path),
+        "state_path": state,
+        "docker": list(docker or []),
+        "label": f"ministack.instance={run_id}:{port}",
+        "registry": f"{registry}/",
+    }
+    try:
+        stdin, stdout = _pipes(watchdog)
+        stdin.write(json.dumps(orders) + "\n")
+        stdin.flush()
+        answer = json.loads(stdout.readline() or '{"failed": "its watchdog ended"}')
+    except BaseException:
+        _stop(watchdog)
+        raise
+    if "failed" in answer:
+        _stop(watchdog)
+        raise DeployerError(
+            "the local AWS did not start",
+            found=f"{answer['failed']}; its last line: {_last_line(log_path)}",
+            hint=f"read {log_path}",
+        )
+    endpoint = f"http://127.0.0.1:{port}"
+    inside = f"http://host.docker.internal:{port}" if docker else endpoint
+    return LocalAws(endpoint, inside, region, registry, log_path, watchdog)
+
+
+def _server_environment(
+    run_id: str, port: int, region: str, state: str, docker: Sequence[str] | None
+) -> dict[str, str]:
+    """Return MiniStack's whole environment: dummy credentials, no listener but its one port."""
+    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    # A Docker client finds its engine through its context, a library only through DOCKER_HOST.
+    host = _engine_address(docker) if docker else f"unix://{state}/no-docker.sock"
+    if host:
+        environment["DOCKER_HOST"] = host
+    return environment | {
+        "HOME": state,
+        "TMPDIR": state,
+        "TEMP": state,
+        "TMP": state,
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_HOSTNAME": run_id,  # becomes the label its containers carry
+        "MINISTACK_REGION": region,
+        "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        # Two more listeners, both on every interface, that nothing here needs.
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "LOG_LEVEL": "INFO",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def _engine_address(docker: Sequence[str]) -> str | None:
+    """Return the engine's address from the client's current context, None for the default one."""
+    if named := os.environ.get("DOCKER_HOST"):
+        return named
+    form = "{{.Endpoints.docker.Host}}"
+    done = subprocess.run(
+        [*docker, "context", "inspect", "--format", form],
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _stop(watchdog: subprocess.Popen[str]) -> None:
+    """Close the watchdog's input and wait until it has cleaned up."""
+    stdin, stdout = _pipes(watchdog)
+    with contextlib.suppress(OSError):
+        stdin.close()
+    while True:
+        try:
+            watchdog.wait()
+            break
+        except KeyboardInterrupt:  # a second Ctrl-C: the cleaning up is already under way and short
+            continue
+    stdout.close()
+
+
+def _pipes(watchdog: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
+    """Return the watchdog's standard input and output, which are always pipes."""
+    assert watchdog.stdin is not None  # noqa: S101  # for the type checker
+    assert watchdog.stdout is not None  # noqa: S101
+    return watchdog.stdin, watchdog.stdout
+
+
+def _last_line(log_path: Path) -> str:
+    """Return the last line of the log that is not empty."""
+    lines = log_path.read_text(errors="replace").split("\n") if log_path.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
+
+
+def serve(options: argparse.Namespace, output: IO[str]) -> int:
+    """Run a local AWS until standard input closes or a signal arrives; print its endpoints when ready."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    docker = find_docker() if options.docker else None
+    with running(docker=docker, port=options.port, region=options.region) as local_aws:
+        endpoints = {
+            "endpoint": local_aws.endpoint,
+            "container_endpoint": local_aws.container_endpoint,
+            "region": local_aws.region,
+        }
+        print(json.dumps(endpoints), file=output, flush=True)
+
+        def end_with_stdin() -> None:
+            while os.read(0, 4096):
+                pass
+            stop.set()
+
+        threading.Thread(target=end_with_stdin, daemon=True).start()
+        stop.wait()
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line; expected errors are printed in three parts and end with status 1."""
+    parser = argparse.ArgumentParser(prog="python -m rehearsal.local_aws", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("serve", help="run a local AWS until standard input closes")
+    command.add_argument("--docker", action=argparse.BooleanOptionalAction, default=True)
+    command.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    command.add_argument("--region", default=REGION)
+    try:
+        return serve(parser.parse_args(argv), sys.stdout)
+    except DeployerError as error:
+        print(error, file=sys.stderr)
+        return int(error.exit_code)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,40 @@
+"""Run MiniStack inside its own environment, bound to the given addresses only.
+
+Shell; started by `rehearsal/watchdog.py` with `.venv-local-aws`'s Python, so nothing of this repository is
+imported. It ends when its standard input closes, so that it cannot outlive the watchdog either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+
+
+def main(addresses: list[str]) -> None:
+    """Serve on every `host:port` of `addresses` until standard input closes or a signal ends the process."""
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+
+    # Imported here, because only the environment this runs in has them.
+    from hypercorn.asyncio import serve  # type: ignore[import-not-found]  # noqa: PLC0415
+    from hypercorn.config import Config  # type: ignore[import-not-found]  # noqa: PLC0415
+    from ministack.app import app  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    config = Config()
+    config.bind = addresses
+    config.keep_alive_timeout = 75
+    config.loglevel = "WARNING"
+    asyncio.run(serve(app, config))
+
+
+def _end_with_stdin() -> None:
+    """Wait for the end of standard input and leave at once: there is no state worth saving."""
+    # The raw descriptor: sys.stdin's lock would be held while the interpreter shuts down.
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
