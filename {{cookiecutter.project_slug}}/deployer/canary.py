@@ -49,6 +49,11 @@ def decide(plan: RolloutPlan, target: str, alias: AliasState, evidence: Evidence
                 f"version {marker.to_version} is being rolled out by `{marker.id}`",
                 "deployer status, then wait for it or `deployer rollback`",
             )
+        if marker.plan != plan.fingerprint:
+            return Refuse(
+                f"the steps in deploy.toml changed since version {target} began its rollout",
+                "resume from the commit that started it, or `deployer rollback`",
+            )
         if alias.routing != _expected_routing(plan, marker):
             return Refuse(
                 f"the alias was changed by hand while version {target} was rolled out",
@@ -188,5 +193,19 @@ def write_for(
             marker = replace(marker, at=int(now), state=RolloutState.DONE)
             return AliasWrite(target, markers.render(alias.text, marker))
         case Rollback(reason):
-            marker = replace(marker, at=int(now), state=RolloutState.ROLLED_BACK, why=reason)
-            return AliasWrite(marker.from_version, markers.render(alias.text, marker))
+            return rollback_write(alias, target=marker.from_version, reason=reason)
+
+
+def rollback_write(alias: AliasState, *, target: str, reason: str) -> AliasWrite:
+    """Return the one UpdateAlias that gives all traffic to `target` and clears the weights.
+
+    It works on every alias: without a readable marker, or without room for one, the people's own text stays
+    and only the marker is left out, since traffic matters more than the record.
+    """
+    if alias.marker is None:
+        return AliasWrite(target, alias.text)
+    marker = replace(alias.marker, state=RolloutState.ROLLED_BACK, why=reason)
+    try:
+        return AliasWrite(target, markers.render(alias.text, marker))
+    except ValueError:
+        return AliasWrite(target, alias.text)

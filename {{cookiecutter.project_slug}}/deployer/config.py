@@ -5,6 +5,7 @@ Every error names the file, the key, the value found and the values allowed.
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 from pathlib import Path
@@ -86,7 +87,7 @@ class Environment(_Section):
     @model_validator(mode="after")
     def _steps_increase(self) -> Self:
         weights = [step.weight_pct for step in self.steps]
-        if any(later <= earlier for earlier, later in zip(weights, weights[1:], strict=False)):
+        if any(later <= earlier for earlier, later in itertools.pairwise(weights)):
             raise ValueError(f"steps with increasing `weight_pct`, found {weights}")
         return self
 

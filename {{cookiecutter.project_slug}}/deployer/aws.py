@@ -1,0 +1,270 @@
+"""Lambda and CloudWatch as the deployer needs them. Shell: the only module that imports boto3.
+
+AWS errors are translated here, once; every other module sees DeployerError, Conflict or Unavailable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config as ClientConfig
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    WaiterError,
+)
+
+from deployer import marker
+from deployer.config import ALIAS
+from deployer.config import Config as DeployConfig
+from deployer.errors import DeployerError
+from deployer.model import AlarmState, AliasState, AliasWrite, FunctionState, Routing
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_sts import STSClient
+
+# A call that hangs must not outlive the seconds a cancelled job has left to roll back.
+_CLIENT = ClientConfig(
+    connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 5}, tcp_keepalive=True
+)
+_TRANSIENT = frozenset(
+    {"ServiceException", "InternalFailure", "InternalError", "ServiceUnavailable", "TooManyRequestsException"}
+    | {"Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestTimeout", "InternalServiceError"}
+)
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_EXPIRED = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId"}
+)
+
+
+class Conflict(DeployerError):
+    """Somebody else changed the function or the alias between our read and our write."""
+
+
+class Unavailable(DeployerError):
+    """AWS did not answer, or asked to come back later; nothing is known about what it would have said."""
+
+
+class NotFound(DeployerError):
+    """What was asked for does not exist."""
+
+
+@contextmanager
+def translated(call: str) -> Iterator[None]:
+    """Turn botocore's errors into ours; `call` says what was being done, for the message.
+
+    Raises Conflict, Unavailable, NotFound or DeployerError; never shows a credential.
+    """
+    try:
+        yield
+    except WaiterError as error:
+        raise DeployerError(f"{call} did not finish", found=str(error), hint="deployer status") from error
+    except ClientError as error:
+        raise _translate(call, error) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise DeployerError(
+            "there are no AWS credentials",
+            found="found none in the environment, the profile or the role of this machine",
+            hint="aws sso login, or set AWS_PROFILE; in GitHub Actions see docs/runbook.md",
+        ) from error
+    except (ConnectionError, HTTPClientError) as error:
+        raise Unavailable(f"{call}: AWS did not answer", found=str(error), hint="try again") from error
+    except BotoCoreError as error:
+        raise DeployerError(f"{call} failed", found=str(error), hint="deployer doctor") from error
+
+
+def _translate(call: str, error: ClientError) -> DeployerError:
+    code = error.response.get("Error", {}).get("Code", "")
+    message = error.response.get("Error", {}).get("Message", str(error))
+    found = f"{code}: {message}"
+    if code in ("PreconditionFailedException", "ResourceConflictException"):
+        return Conflict(f"{call}: somebody else changed it meanwhile", found=found, hint="deployer status")
+    if code in _TRANSIENT:
+        return Unavailable(f"{call}: AWS asked to come back later", found=found, hint="try again")
+    if code in ("ResourceNotFoundException", "RepositoryNotFoundException", "ImageNotFoundException"):
+        return NotFound(f"{call}: not found", found=found, hint="deployer doctor")
+    if code in _DENIED:
+        return DeployerError(
+            f"{call}: not allowed", found=found, hint="compare the role with infra/bootstrap.yaml"
+        )
+    if code in _EXPIRED:
+        return DeployerError(f"{call}: the credentials are not valid", found=found, hint="sign in again")
+    return DeployerError(f"{call} failed", found=found, hint="deployer doctor")
+
+
+class Aws:
+    """One environment's function in one region. Every method is one call unless it says otherwise."""
+
+    def __init__(self, function_name: str, region: str) -> None:
+        self.function_name = function_name
+        self.region = region
+        with translated("reading the AWS configuration"):
+            session = boto3.session.Session(region_name=region)
+            self._lambda: LambdaClient = session.client("lambda", config=_CLIENT)
+            self._cloudwatch: CloudWatchClient = session.client("cloudwatch", config=_CLIENT)
+            self.cloudformation: CloudFormationClient = session.client("cloudformation", config=_CLIENT)
+            self.ecr: ECRClient = session.client("ecr", config=_CLIENT)
+            self._sts: STSClient = session.client("sts", config=_CLIENT)
+
+    def identity(self) -> str:
+        """Return the ARN the credentials belong to."""
+        with translated("asking who we are"):
+            return self._sts.get_caller_identity()["Arn"]
+
+    def alias(self) -> AliasState:
+        """Read the alias `live`. Raises NotFound before the first deployment."""
+        with translated(f"reading alias `{ALIAS}`"):
+            found = self._lambda.get_alias(FunctionName=self.function_name, Name=ALIAS)
+        weights = (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        canary, share = next(iter(weights.items()), (None, 0.0))
+        description = found.get("Description", "")
+        text, parsed = marker.parse(description)
+        return AliasState(
+            routing=Routing(found["FunctionVersion"], canary, round(share * 100)),
+            revision=found["RevisionId"],
+            text=text,
+            marker=parsed,
+            description=description,
+        )
+
+    def update_alias(self, write: AliasWrite, *, revision: str) -> None:
+        """Move traffic and marker in one call. Raises Conflict when the alias is no longer at `revision`.
+
+        Weights are always sent: an update without RoutingConfig keeps the old ones.
+        Source: https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html
+        """
+        weights = {write.canary: write.weight_pct / 100} if write.canary else {}
+        with translated(f"updating alias `{ALIAS}`"):
+            self._lambda.update_alias(
+                FunctionName=self.function_name,
+                Name=ALIAS,
+                FunctionVersion=write.version,
+                RoutingConfig={"AdditionalVersionWeights": weights},
+                Description=write.description,
+                RevisionId=revision,
+            )
+
+    def alarms(self, names: tuple[str, ...]) -> dict[str, AlarmState]:
+        """Return the state of each named alarm; one that does not exist is MISSING, never left out.
+
+        Composite alarms are asked for explicitly, since DescribeAlarms omits them otherwise.
+        Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
+        """
+        states = dict.fromkeys(names, AlarmState.MISSING)
+        for start in range(0, len(names), 100):
+            with translated("reading the alarms"):
+                found = self._cloudwatch.describe_alarms(
+                    AlarmNames=list(names[start : start + 100]),
+                    AlarmTypes=["MetricAlarm", "CompositeAlarm"],
+                    MaxRecords=100,
+                )
+            for alarm in [*found.get("MetricAlarms", []), *found.get("CompositeAlarms", [])]:
+                if alarm.get("AlarmName") in states:
+                    states[alarm["AlarmName"]] = AlarmState(alarm["StateValue"])
+        return states
+
+    def function(self) -> FunctionState:
+        """Read `$LATEST`. Raises NotFound before the first deployment."""
+        with translated(f"reading function `{self.function_name}`"):
+            found = self._lambda.get_function(FunctionName=self.function_name)
+        configuration, code = found["Configuration"], found["Code"]
+        uri = code.get("ImageUri", "")
+        resolved = code.get("ResolvedImageUri", uri)
+        return FunctionState(
+            image_uri=uri,
+            image_digest=resolved.partition("@")[2],
+            code_sha256=configuration["CodeSha256"],
+            revision=configuration["RevisionId"],
+            memory_mb=configuration["MemorySize"],
+            timeout_s=configuration["Timeout"],
+            architecture=configuration["Architectures"][0],
+        )
+
+    def image_of(self, version: str) -> str:
+        """Return the image URI a version runs, by digest. Raises NotFound for an unknown version."""
+        with translated(f"reading version {version}"):
+            code = self._lambda.get_function(FunctionName=self.function_name, Qualifier=version)["Code"]
+        return code.get("ResolvedImageUri") or code.get("ImageUri", "")
+
+    def update_code(self, image_uri: str, *, revision: str) -> None:
+        """Put the image into `$LATEST` and wait (several calls) until Lambda has taken it."""
+        with translated("updating the function's code"):
+            self._lambda.update_function_code(
+                FunctionName=self.function_name, ImageUri=image_uri, RevisionId=revision, Publish=False
+            )
+        self.wait_updated()
+
+    def wait_updated(self) -> None:
+        """Wait, at most 5 minutes, until no update of the function is in progress.
+
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+        """
+        with translated("waiting for the function's update"):
+            self._lambda.get_waiter("function_updated_v2").wait(
+                FunctionName=self.function_name, WaiterConfig={"Delay": 1, "MaxAttempts": 300}
+            )
+
+    def publish(self, *, code_sha256: str, description: str) -> str:
+        """Publish `$LATEST` and wait until the version can serve; returns its number.
+
+        Lambda returns the existing version when nothing changed since it was published.
+        Source: https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
+        """
+        with translated("publishing a version"):
+            version = self._lambda.publish_version(
+                FunctionName=self.function_name,
+                Description=description[:256],
+                **({"CodeSha256": code_sha256} if code_sha256 else {}),
+            )["Version"]
+        with translated(f"waiting for version {version}"):
+            self._lambda.get_waiter("published_version_active").wait(
+                FunctionName=self.function_name,
+                Qualifier=version,
+                WaiterConfig={"Delay": 1, "MaxAttempts": 1560},
+            )
+        return version
+
+    def describe_version(self, version: str) -> dict[str, str]:
+        """Return role, dead-letter target, state and description of a version. Raises NotFound."""
+        with translated(f"reading version {version}"):
+            found = self._lambda.get_function_configuration(FunctionName=self.function_name, Qualifier=version)
+        return {
+            "version": found["Version"],
+            "role": found["Role"],
+            "dead_letter": found.get("DeadLetterConfig", {}).get("TargetArn", ""),
+            "state": found.get("State", "Active"),
+            "description": found.get("Description", ""),
+        }
+
+    def invoke(self, version: str, event: object) -> tuple[str | None, Any]:
+        """Invoke a version directly; returns Lambda's FunctionError (or None) and the decoded answer."""
+        with translated(f"invoking version {version}"):
+            answer = self._lambda.invoke(
+                FunctionName=self.function_name, Qualifier=version, Payload=json.dumps(event).encode()
+            )
+            payload = answer["Payload"].read()
+        try:
+            decoded = json.loads(payload)
+        except ValueError:
+            decoded = payload.decode(errors="replace")
+        return answer.get("FunctionError"), decoded
+
+
+AwsFactory = Callable[[DeployConfig, str], Aws]
+
+
+def connect(config: DeployConfig, environment: str) -> Aws:
+    """Return the port to one environment's function, with the credentials boto3 finds."""
+    return Aws(config.function_name(environment), config.function.region)
