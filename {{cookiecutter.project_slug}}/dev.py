@@ -1,0 +1,355 @@
+"""Set up this checkout and run its tasks: `python3 dev.py TARGET` does what `make TARGET` does.
+
+Standard library only, because it runs before anything is installed; old Pythons can read it, so that they
+fail with one clear error instead of a syntax error.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MINIMUM_PYTHON = (3, 11)
+# No index address and no path gets into a lock file: every user has an index of their own.
+LOCK_OPTIONS = ["--universal", "--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate"]
+NETWORK_WORDS = (
+    "connect",
+    "name resolution",
+    "dns error",
+    "timed out",
+    "max retries",
+    "unreachable",
+    "could not find a version",
+    "no matching distribution",
+    "was not found in the package registry",
+    "request failed",
+    "failed to fetch",
+)
+LINTERS = (
+    "ruff check .",
+    "ruff format --check .",
+    "zizmor --offline --persona=auditor --strict-collection --quiet .",
+    "check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml",
+    "check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml",
+    "hadolint --failure-threshold warning Dockerfile",
+    "cfn-lint infra/*.yaml",
+)
+CACHES = (".pytest_cache", ".ruff_cache", ".mypy_cache", ".hypothesis")
+LEFTOVERS = (".venv", ".venv-local-aws", "build", ".cache", "rehearsal/.run", "deployer.egg-info", *CACHES)
+PARALLEL = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup"]
+
+
+class SetupError(Exception):
+    """A fault of this machine, told in three parts: what happened, what was found, what to do."""
+
+    def __init__(self, what: str, found: str, hint: str) -> None:
+        super().__init__(f"error: {what}\n  {found}\n  hint: {hint}")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment of the checkout and the lock file it is made from."""
+
+    name: str
+    lock: str
+    has_project: bool = False  # the checkout itself is installed in it, editable
+
+    def program(self, root: Path, name: str) -> Path:
+        """Return where the environment keeps the program `name`, whether or not it is there."""
+        path = root / self.name
+        return path / "Scripts" / f"{name}.exe" if os.name == "nt" else path / "bin" / name
+
+
+TOOLS = Environment(".venv", "requirements/dev.txt", has_project=True)
+LOCAL_AWS = Environment(".venv-local-aws", "requirements/local-aws.txt")
+
+
+def ensure(root: Path, environment: Environment) -> None:
+    """Make the environment unless it is already the one its lock file asks for; raise SetupError."""
+    lock = root / environment.lock
+    if not lock.is_file():
+        raise SetupError(
+            "this is not a whole checkout",
+            f"found no `{environment.lock}` in `{root}`",
+            "clone the repository again, or run `git checkout -- .` in it",
+        )
+    # A virtual environment holds absolute paths: a moved checkout needs a new one.
+    recipe = [str(root).encode(), lock.read_bytes()]
+    if environment.has_project:
+        recipe.append((root / "pyproject.toml").read_bytes())
+    wanted = hashlib.sha256(b"\0".join(recipe)).hexdigest()
+    stamp = root / environment.name / "made-from.sha256"
+    if stamp.is_file() and stamp.read_text() == wanted and environment.program(root, "python").exists():
+        return
+    try:
+        _make(root, environment)
+        stamp.write_text(wanted)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise _no_space(root) from error
+        raise SetupError(
+            f"could not make `{environment.name}`",
+            f"found: {error}",
+            f"close what uses `{root / environment.name}`, check its permissions, and run this again",
+        ) from error
+
+
+def _make(root: Path, environment: Environment) -> None:
+    """Create the environment from nothing and install its lock file into it."""
+    path, python = root / environment.name, environment.program(root, "python")
+    uv = find_uv()
+    if uv:
+        create, install = [uv, "venv", "--quiet", "--python", sys.executable], [uv, "pip", "install"]
+        install += ["--compile-bytecode", "--python", str(python)]
+    else:
+        if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
+            raise SetupError(
+                "this Python cannot make virtual environments",
+                f"found `{sys.executable}` without `venv` or `ensurepip`, and no uv on PATH",
+                "install the package `python3-venv` (Debian, Ubuntu), or uv",
+            )
+        create, install = [sys.executable, "-m", "venv"], [str(python), "-m", "pip", "install"]
+        install += ["--disable-pip-version-check"]
+    installer = "uv" if uv else "pip"
+    started = time.monotonic()
+    say(f"setup: {environment.name} from {environment.lock} with {installer}")
+    if path.exists():
+        shutil.rmtree(path)
+    steps = [[*create, str(path)], [*install, "--require-hashes", "-r", environment.lock]]
+    if environment.has_project:
+        steps.append([*install, "--no-deps", "--no-build-isolation", "-e", "."])
+    for command in steps:
+        status, lines = _run_showing_last_line(command, root)
+        if status:
+            raise _explain(root, environment, installer, lines)
+    say(f"setup: {environment.name} is ready after {time.monotonic() - started:.0f} s")
+
+
+def find_uv() -> str | None:
+    """Return a uv that answers, or None (`DEV_INSTALLER=pip` in the environment asks for None)."""
+    uv = shutil.which("uv")
+    if not uv or os.environ.get("DEV_INSTALLER") == "pip":
+        return None
+    # A version manager leaves a `uv` on PATH that only says that it is not installed.
+    return uv if subprocess.run([uv, "--version"], capture_output=True, check=False).returncode == 0 else None
+
+
+def _run_showing_last_line(command: list[str], root: Path) -> tuple[int, list[str]]:
+    """Run a command; show its latest line on a terminal, nothing elsewhere; return status and output."""
+    lines: list[str] = []
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    text = {"text": True, "encoding": "utf-8", "errors": "replace"}
+    with subprocess.Popen(command, cwd=root, **streams, **text) as process:
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            if sys.stdout.isatty():
+                print(f"\r\033[K  {line.strip()[:76]}", end="", flush=True)
+    if sys.stdout.isatty():
+        print("\r\033[K", end="", flush=True)
+    return process.returncode, [line for line in lines if line.strip()]
+
+
+def _explain(root: Path, environment: Environment, installer: str, lines: list[str]) -> SetupError:
+    """Say what an installer's output means."""
+    output, last = "\n".join(lines).lower(), (lines or ["no output"])[-1].strip()
+    if "no space left" in output or "disk quota exceeded" in output:
+        return _no_space(root)
+    if "do not match the hashes" in output or "hash mismatch" in output:
+        return SetupError(
+            f"a package is not the one `{environment.lock}` was made with",
+            f"{installer} said: {last}",
+            "check the package index in use; after changing requirements/*.in run `python3 dev.py lock`",
+        )
+    if any(word in output for word in NETWORK_WORDS):
+        return SetupError(
+            "could not reach the package index, or it lacks a package",
+            f"{installer} said: {last}",
+            "check the network, the proxy and the index of pip (`pip config list`) or uv (`uv.toml`):"
+            " uv does not read pip's: `DEV_INSTALLER=pip` uses pip although uv is there",
+        )
+    return SetupError(
+        f"could not install `{environment.lock}`",
+        f"{installer} said: {last}",
+        "run this again; if it stays, remove the environment with `python3 dev.py clean`",
+    )
+
+
+def _no_space(root: Path) -> SetupError:
+    """Describe a full disk."""
+    return SetupError(
+        "no space left on the disk",
+        f"found {shutil.disk_usage(root).free // 2**20} MB free at `{root}`, expected about 1000 MB",
+        "free some space, or `python3 dev.py clean` here and in other checkouts",
+    )
+
+
+def say(line: str) -> None:
+    """Print one line of progress at once, also into a pipe."""
+    print(line, flush=True)
+
+
+def hand_over(command: list[str], root: Path) -> int:
+    """Become the command, so that signals reach it alone; on Windows, wait for it and return its status."""
+    sys.stdout.flush()
+    if os.name != "nt":
+        os.chdir(root)
+        os.execv(command[0], command)  # noqa: S606 - a shell in between would take the signals
+    with subprocess.Popen(command, cwd=root) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue  # the command got it as well, and is tidying up
+
+
+def lint(root: Path, environment: Environment, linters: tuple[str, ...] = LINTERS) -> int:
+    """Run every linter, show what the failing ones say, return 1 if any failed."""
+    failed = 0
+    for line in linters:
+        name, *rest = line.split()
+        program = environment.program(root, name)
+        if not program.exists() and sys.platform != "linux":
+            say(f"lint: left out, no build for this platform: {line}")
+            continue
+        words = [path for word in rest for path in _expand(root, word)]
+        result = subprocess.run([str(program), *words], cwd=root, text=True, capture_output=True, check=False)
+        failed += result.returncode != 0
+        say(f"lint: {'ok    ' if result.returncode == 0 else 'FAILED'} {line}")
+        if result.returncode:
+            say((result.stdout + result.stderr).rstrip())
+    return 1 if failed else 0
+
+
+def _expand(root: Path, word: str) -> list[str]:
+    """Return the files a pattern stands for, as no shell does it here; a word without `*` stays."""
+    return sorted(path.relative_to(root).as_posix() for path in root.glob(word)) if "*" in word else [word]
+
+
+def lock(root: Path) -> int:
+    """Compile every requirements/*.in to its hash-locked *.txt with uv, keeping what need not move."""
+    uv = find_uv()
+    if not uv:
+        raise SetupError(
+            "could not lock the dependencies", "found no uv on PATH", "install uv and run this again"
+        )
+    for source in sorted((root / "requirements").glob("*.in")):
+        say(f"lock: requirements/{source.stem}.txt")
+        files = ["-o", f"{source.stem}.txt", source.name]
+        command = [uv, "pip", "compile", "--quiet", *LOCK_OPTIONS, "-p", "3.11", *files]
+        status, lines = _run_showing_last_line(command, source.parent)
+        if status:
+            raise _explain(root, Environment("", f"requirements/{source.name}"), "uv", lines)
+    return 0
+
+
+def clean(root: Path, leftovers: tuple[str, ...] = LEFTOVERS) -> int:
+    """Remove the environments and everything the tasks wrote."""
+    for name in leftovers:
+        if (root / name).exists():
+            say(f"clean: {name}")
+            shutil.rmtree(root / name)
+    return 0
+
+
+def setup(root: Path) -> int:
+    """Make both environments; in GitHub Actions also put the tools on the PATH of the next steps."""
+    ensure(root, TOOLS)
+    ensure(root, LOCAL_AWS)
+    if "GITHUB_PATH" in os.environ:
+        with Path(os.environ["GITHUB_PATH"]).open("a", encoding="utf-8") as paths:
+            paths.write(f"{TOOLS.program(root, 'python').parent}\n")
+    return 0
+
+
+def python(root: Path, arguments: list[str]) -> int:
+    """Hand over to Python in the environment of the tools."""
+    return hand_over([str(TOOLS.program(root, "python")), *arguments], root)
+
+
+def test(root: Path, arguments: list[str]) -> int:
+    """Run all tests on up to four cores, or exactly what the arguments ask pytest for."""
+    setup(root)
+    return python(root, ["-m", "pytest", *(arguments or PARALLEL)])
+
+
+def rehearse(root: Path, arguments: list[str]) -> int:
+    """Play releases against a local AWS, with real containers where Docker answers."""
+    setup(root)
+    return python(root, ["-m", "rehearsal", *arguments])
+
+
+def types(root: Path, arguments: list[str]) -> int:
+    """Check the types as pyproject.toml says."""
+    ensure(root, TOOLS)
+    return python(root, ["-m", "mypy", *arguments])
+
+
+def run(root: Path, arguments: list[str]) -> int:
+    """Run a program of the environment: `python3 dev.py run deployer plan`."""
+    ensure(root, TOOLS)
+    if not arguments:
+        raise SetupError("`run` needs a program", "found none", "try `python3 dev.py run deployer --help`")
+    tools = str(TOOLS.program(root, "python").parent)
+    os.environ["PATH"] = os.pathsep.join([tools, os.environ.get("PATH", os.defpath)])
+    program = shutil.which(arguments[0])
+    if not program:
+        raise SetupError(f"no program `{arguments[0]}`", f"looked in `{tools}` and on PATH", "check its name")
+    return hand_over([program, *arguments[1:]], root)
+
+
+def lint_here(root: Path, _: list[str]) -> int:
+    """Run the linters on this checkout."""
+    ensure(root, TOOLS)
+    return lint(root, TOOLS)
+
+
+TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
+    "setup": (lambda root, _: setup(root), "make .venv and .venv-local-aws from the lock files"),
+    "test": (test, "run the tests; arguments go to pytest"),
+    "lint": (lint_here, "run every linter on the files as they are"),
+    "types": (types, "run mypy --strict on deployer/"),
+    "rehearse": (rehearse, "play releases, a bad one included, against a local AWS"),
+    "lock": (lambda root, _: lock(root), "compile requirements/*.in to hash-locked *.txt (needs uv)"),
+    "clean": (lambda root, _: clean(root), "remove the environments and everything built"),
+    "run": (run, "run a program of .venv: run deployer plan"),
+}
+
+
+def main(
+    root: Path, targets: dict[str, tuple[Callable[[Path, list[str]], int], str]], arguments: list[str]
+) -> int:
+    """Run one target and return its exit status; faults of the machine end in one three-part error."""
+    try:
+        if sys.version_info < MINIMUM_PYTHON:
+            raise SetupError(
+                "this Python is too old",
+                "found {}.{}, expected {}.{} or newer".format(*sys.version_info[:2], *MINIMUM_PYTHON),
+                "install a newer one and name it: `make PYTHON=python3.13 TARGET`, `python3.13 dev.py`",
+            )
+        if not arguments or arguments[0] not in targets:
+            lines = [f"  {name:10}{text}" for name, (_, text) in targets.items()]
+            print("\n".join(["usage: python3 dev.py TARGET [ARGUMENTS], or make TARGET", *lines]))
+            return 0 if arguments in ([], ["help"], ["--help"], ["-h"]) else 2
+        return targets[arguments[0]][0](root, arguments[1:])
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(__file__).resolve().parent, TARGETS, sys.argv[1:]))
