@@ -338,6 +338,12 @@ def main(
                 "found {}.{}, expected {}.{} or newer".format(*sys.version_info[:2], *MINIMUM_PYTHON),
                 "install a newer one and name it: `make PYTHON=python3.13 TARGET`, `python3.13 dev.py`",
             )
+        if "{" in root.name:
+            raise SetupError(
+                "this is the template's source, not a generated repository",
+                f"found `{root}`, where what the tools write would get into new repositories",
+                "run `make test` or `make demo` in the folder above",
+            )
         if not arguments or arguments[0] not in targets:
             lines = [f"  {name:10}{text}" for name, (_, text) in targets.items()]
             print("\n".join(["usage: python3 dev.py TARGET [ARGUMENTS], or make TARGET", *lines]))

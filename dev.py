@@ -1,0 +1,117 @@
+"""Demonstrate, test and lint the template: `python3 dev.py TARGET` does what `make TARGET` does.
+
+Standard library only. Environments, errors and linters are those of the generated repository's own `dev.py`,
+loaded from its place in the template.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parent
+GENERATED = ROOT / "{{cookiecutter.project_slug}}"
+SLUG = "image-resizer"
+LINTERS = (
+    "ruff check --no-cache .",
+    "ruff format --no-cache --check .",
+    "zizmor --offline --persona=auditor --strict-collection --quiet .",
+    "check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml",
+    "check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml",
+    "shellcheck .ci/run tests/standin/build",
+)
+LEFTOVERS = (".venv", ".venv-cookiecutter", "build", "demo", ".pytest_cache", ".ruff_cache", ".hypothesis")
+
+
+def generated_dev() -> ModuleType:
+    """Return the generated repository's dev.py as a module."""
+    sys.dont_write_bytecode = True  # what lies in the template's folder gets into generated repositories
+    spec = importlib.util.spec_from_file_location("generated_dev", GENERATED / "dev.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["generated_dev"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+dev = generated_dev()
+COOKIECUTTER = dev.Environment(".venv-cookiecutter", "requirements/cookiecutter.txt")
+TOOLS = dev.Environment(".venv", "requirements/dev.txt")
+
+
+def generate(environment: dev.Environment, parent: Path) -> Path:
+    """Generate the default repository in `parent` anew; only the environments of the last one stay."""
+    dev.say(f"generate: {parent.relative_to(ROOT) / SLUG}")
+    repository = parent / SLUG
+    for entry in repository.iterdir() if repository.exists() else ():
+        if entry.is_dir() and not entry.is_symlink():
+            # Environments hold their own path and their lock's hash: the new repository takes them over.
+            if not entry.name.startswith(".venv"):
+                shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    program = environment.program(ROOT, "cookiecutter")
+    options = ["--no-input", "--default-config", "--overwrite-if-exists", "--output-dir", str(parent)]
+    command = [str(program), str(ROOT), *options, f"project_slug={SLUG}"]
+    result = subprocess.run(command, text=True, capture_output=True, check=False)
+    if result.returncode:
+        last = (result.stdout + result.stderr).strip().rpartition("\n")[2]
+        raise dev.SetupError("could not generate the repository", f"cookiecutter said: {last}", "see above")
+    return repository
+
+
+def demo(_: Path, arguments: list[str]) -> int:
+    """Generate a repository and play its rehearsal, real containers included where Docker answers."""
+    dev.ensure(ROOT, COOKIECUTTER)
+    repository = generate(COOKIECUTTER, ROOT / "demo")
+    dev.say(f"demo: rehearsing; the report will be {repository / 'rehearsal' / 'report.html'}")
+    return dev.hand_over([sys.executable, "dev.py", "rehearse", *arguments], repository)
+
+
+def test(_: Path, arguments: list[str]) -> int:
+    """Run the tests of a generated repository, then the template's own, which report both together.
+
+    With arguments, run what they ask pytest for among the template's own tests.
+    """
+    dev.ensure(ROOT, TOOLS)
+    if not arguments:
+        results = ROOT / "build" / "bake.xml"
+        results.unlink(missing_ok=True)
+        repository = generate(TOOLS, ROOT / "build" / "bake")
+        dev.say("test: the generated repository's own tests (1 of 2)")
+        options = [*dev.PARALLEL, f"--junit-xml={results}"]
+        subprocess.run([sys.executable, "dev.py", "test", *options], cwd=repository, check=False)
+        dev.say("test: the template's tests, the results above included (2 of 2)")
+    # A bake's tests must not be read as this run's, when only a part of it was asked for.
+    os.environ["BAKE_RESULTS"] = "" if arguments else str(results)
+    return dev.hand_over(
+        [str(TOOLS.program(ROOT, "python")), "-m", "pytest", *(arguments or dev.PARALLEL)], ROOT
+    )
+
+
+def lint(_: Path, arguments: list[str]) -> int:
+    """Run every linter, on the template and on the generated repository's files in their place."""
+    dev.ensure(ROOT, TOOLS)
+    in_place = dev.Environment(str(ROOT / TOOLS.name), TOOLS.lock)
+    linters = [line for line in dev.LINTERS if not line.startswith(("ruff", "zizmor"))]
+    return dev.lint(ROOT, TOOLS, LINTERS) | dev.lint(GENERATED, in_place, tuple(linters))
+
+
+TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
+    "demo": (demo, "generate image-resizer and rehearse releases with it, without an AWS account"),
+    "test": (test, "run every test, template and generated repository; arguments go to pytest"),
+    "lint": (lint, "run every linter, in place"),
+    "lock": (lambda _, __: dev.lock(ROOT), "compile requirements/*.in to hash-locked *.txt (needs uv)"),
+    "clean": (lambda _, __: dev.clean(ROOT, LEFTOVERS), "remove environments, demo and everything built"),
+}
+
+if __name__ == "__main__":
+    sys.exit(dev.main(ROOT, TARGETS, sys.argv[1:]))
