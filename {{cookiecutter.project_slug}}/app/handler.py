@@ -14,7 +14,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from app.events import Ignored, StoredImage, read_event
+from app.events import Ignored, StoredImage, UnknownEventError, read_event
 from app.images import ImageRefusedError, resize
 from app.storage import ObjectRefusedError, Storage, s3_client
 
@@ -74,7 +74,11 @@ class Resizer:
         Raises UnknownEventError, before anything is done, for an event that is not from S3.
         """
         outcome = Outcome()
-        items = read_event(event)
+        try:
+            items = read_event(event)
+        except UnknownEventError:
+            self._count("UnknownEvents", 1)
+            raise
         for item in items:
             self._handle_one(item, outcome)
         self._count("ImagesResized", len(outcome.resized))
