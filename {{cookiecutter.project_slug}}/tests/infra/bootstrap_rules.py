@@ -1,0 +1,330 @@
+"""What infra/bootstrap.yaml must be, as pure functions: a parsed template in, one sentence per finding out.
+
+The linters pass a role without `sub`, or with `repo:*`; these rules do not. Each is shown to refuse a mutant
+in `test_bootstrap.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests.infra.templates import Grant, Template, as_list, grants, resources
+
+Rule = Callable[[Template], list[str]]
+
+ENVIRONMENTS = ("staging", "production")
+CLAIM = "token.actions.githubusercontent.com:"
+MAIN = "refs/heads/main"
+HOSTILE_SUBJECTS = (
+    "",
+    "*",
+    "repo:*",
+    "repo:org@1/*",
+    "repo:org@1/repo@2*",
+    "repo:org@1/rep?@2",
+    "repo:org@1/repo@2:environment:production",
+)
+
+# AWS defines no resource for them that would restrict anything here.
+# Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+UNSCOPED_ACTIONS = {"ecr:GetAuthorizationToken", "cloudwatch:GetMetricData", "logs:DescribeLogGroups"}
+
+PUSH_ACTIONS = {
+    "ecr:GetAuthorizationToken",
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:InitiateLayerUpload",
+    "ecr:UploadLayerPart",
+    "ecr:CompleteLayerUpload",
+    "ecr:PutImage",
+    "ecr:BatchGetImage",
+    "ecr:DescribeImages",
+}
+DEPLOY_ACTIONS = {
+    "lambda:GetFunction",
+    "lambda:GetFunctionConfiguration",
+    "lambda:GetAlias",
+    "lambda:ListVersionsByFunction",
+    "lambda:UpdateFunctionCode",
+    "lambda:PublishVersion",
+    "lambda:UpdateAlias",
+    "lambda:InvokeFunction",
+    "cloudwatch:DescribeAlarms",
+    "cloudwatch:GetMetricData",
+    "ecr:BatchGetImage",
+    "ecr:DescribeImages",
+    "cloudformation:CreateChangeSet",
+    "cloudformation:DescribeChangeSet",
+    "cloudformation:ExecuteChangeSet",
+    "cloudformation:DeleteChangeSet",
+    "cloudformation:DescribeStacks",
+    "cloudformation:DescribeStackEvents",
+    "cloudformation:GetTemplate",
+    "iam:PassRole",
+}
+# What would let a stack role give itself, or the function, more than an administrator decided.
+NEVER_ON_A_ROLE = {
+    "iam:AttachRolePolicy",
+    "iam:DeleteRolePermissionsBoundary",
+    "iam:PutRolePermissionsBoundary",
+    "iam:UpdateAssumeRolePolicy",
+    "ecr:SetRepositoryPolicy",
+    "s3:GetObject",
+    "s3:PutObject",
+}
+
+
+def expected_claims() -> dict[str, dict[str, Any]]:
+    """Return, by logical id, the whole condition of every role GitHub may assume."""
+
+    def claims(subject: str, **more: str) -> dict[str, Any]:
+        return {
+            CLAIM + "aud": "sts.amazonaws.com",
+            CLAIM + "sub": {"Fn::Sub": "${GitHubSubject}:" + subject},
+            CLAIM + "repository_id": {"Ref": "GitHubRepositoryId"},
+            CLAIM + "ref": MAIN,
+        } | {CLAIM + name: value for name, value in more.items()}
+
+    return {"PushRole": claims(f"ref:{MAIN}")} | {
+        f"{name.capitalize()}DeployRole": claims(f"environment:{name}", environment=name)
+        for name in ENVIRONMENTS
+    }
+
+
+def _trusts(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, role in resources(template, "AWS::IAM::Role").items():
+        for statement in role["AssumeRolePolicyDocument"]["Statement"]:
+            yield name, statement
+
+
+def github_trust_is_exact(template: Template) -> list[str]:
+    """GitHub assumes three roles, each by StringEquals on its exact claims and nothing else."""
+    expected, found, problems = expected_claims(), set(), []
+    for name, statement in _trusts(template):
+        if "Federated" not in statement.get("Principal", {}):
+            continue
+        found.add(name)
+        if name not in expected:
+            problems.append(f"{name} trusts GitHub, which only {', '.join(sorted(expected))} may")
+            continue
+        if statement["Action"] != "sts:AssumeRoleWithWebIdentity":
+            problems.append(f"{name} allows GitHub {statement['Action']}")
+        operators = set(statement.get("Condition", {}))
+        if operators != {"StringEquals"}:
+            problems.append(f"{name} compares claims with {sorted(operators)}, expected StringEquals alone")
+        claims = statement.get("Condition", {}).get("StringEquals", {})
+        problems += [
+            f"{name} has {key} = {claims.get(key)}, expected {expected[name].get(key)}"
+            for key in sorted(claims.keys() | expected[name].keys())
+            if claims.get(key) != expected[name].get(key)
+        ]
+    return problems + [f"{name} does not trust GitHub" for name in sorted(expected.keys() - found)]
+
+
+def subject_takes_no_wildcard(template: Template) -> list[str]:
+    """The subject comes from outside: it can be neither a pattern nor more than a repository."""
+    pattern = template["Parameters"]["GitHubSubject"].get("AllowedPattern", "")
+    refused = [f"GitHubSubject accepts {s}" for s in HOSTILE_SUBJECTS if re.search(pattern, s)]
+    accepted = re.search(pattern, "repo:org-1@123/my_repo.x@456") is not None
+    return refused + ([] if accepted else ["GitHubSubject refuses repo:org-1@123/my_repo.x@456"])
+
+
+def other_roles_trust_one_service(template: Template) -> list[str]:
+    """The stack roles are assumed by CloudFormation and by nobody else."""
+    return [
+        f"{name} trusts {statement.get('Principal')}, expected cloudformation.amazonaws.com alone"
+        for name, statement in _trusts(template)
+        if "Federated" not in statement.get("Principal", {})
+        and statement.get("Principal") != {"Service": "cloudformation.amazonaws.com"}
+    ]
+
+
+def no_action_has_a_wildcard(template: Template) -> list[str]:
+    """Every grant lists its actions; none is granted by exclusion."""
+    return [
+        f"{grant.holder} allows {action}"
+        for grant in grants(template)
+        for action in grant.actions
+        if "*" in action or "?" in action
+    ] + [
+        f"{grant.holder} allows by {key}"
+        for grant in grants(template)
+        for key in ("NotAction", "NotResource")
+        if key in grant.statement
+    ]
+
+
+def resources_are_scoped(template: Template) -> list[str]:
+    """A resource is one of ours, named in full; `*` is left for the actions that know no resource."""
+    return [
+        f"{grant.holder} allows {', '.join(sorted(set(grant.actions) - UNSCOPED_ACTIONS))} on {resource}"
+        for grant in grants(template)
+        for resource in grant.resources
+        if not _is_scoped(grant, resource)
+    ]
+
+
+def _is_scoped(grant: Grant, resource: Any) -> bool:
+    match resource:
+        case "*":
+            return set(grant.actions) <= UNSCOPED_ACTIONS
+        case {"Fn::Sub": str(arn)} if arn.endswith("alarm:*"):
+            return set(grant.actions) == {"cloudwatch:DescribeAlarms"}
+        case {"Fn::Sub": str(arn)}:
+            environment = next((e for e in ENVIRONMENTS if grant.holder.startswith(e.capitalize())), None)
+            before, name, after = arn.partition(f"${{FunctionName}}-{environment}")
+            return bool(name) and "*" not in before and not after[:1].isalnum()
+        case {"Ref": "AWS::StackId"}:
+            return set(grant.actions) == {"cloudformation:DescribeStacks"}
+        case {"Fn::GetAtt": ["Repository", "Arn"]}:
+            return True
+        case {"Fn::GetAtt": [str(role), "Arn"]}:
+            return role == grant.holder.replace("DeployRole", "StackRole")
+    return False
+
+
+def github_roles_grant_only_the_flow(template: Template) -> list[str]:
+    """Push and deploy roles grant what a release calls, and no action beside."""
+    allowed = {name: DEPLOY_ACTIONS for name in expected_claims()} | {"PushRole": PUSH_ACTIONS}
+    return [
+        f"{grant.holder} allows {action}, which no release calls"
+        for grant in grants(template)
+        for action in grant.actions
+        if action not in allowed.get(grant.holder, {action})
+    ]
+
+
+def push_role_has_one_repository(template: Template) -> list[str]:
+    """The push role touches our repository and, to log in, the registry."""
+    repository = {"Fn::GetAtt": ["Repository", "Arn"]}
+    return [
+        f"PushRole pushes to {resource}"
+        for grant in grants(template)
+        if grant.holder == "PushRole" and grant.actions != ("ecr:GetAuthorizationToken",)
+        for resource in grant.resources
+        if resource != repository
+    ]
+
+
+def roles_are_passed_to_one_service(template: Template) -> list[str]:
+    """A deploy role passes its stack role to CloudFormation, a stack role the function's role to Lambda."""
+    problems = []
+    for grant in grants(template):
+        if "iam:PassRole" in grant.actions:
+            service = "lambda" if grant.holder.endswith("StackRole") else "cloudformation"
+            expected = {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}}
+            if grant.conditions != expected:
+                problems.append(f"{grant.holder} passes a role under {grant.conditions}, expected {expected}")
+    return problems
+
+
+def function_role_has_a_ceiling(template: Template) -> list[str]:
+    """A stack role writes the function's policy only below the boundary, and cannot lift that."""
+    problems = []
+    for grant in grants(template):
+        written = {"iam:CreateRole", "iam:PutRolePolicy"} & set(grant.actions)
+        if written:
+            boundary = {"Ref": grant.holder.replace("StackRole", "Boundary")}
+            if grant.conditions != {"StringEquals": {"iam:PermissionsBoundary": boundary}}:
+                problems.append(f"{grant.holder} allows {', '.join(sorted(written))} without the boundary")
+        if grant.holder.endswith("StackRole"):
+            problems += [f"{grant.holder} allows {a}" for a in grant.actions if a in NEVER_ON_A_ROLE]
+    return problems
+
+
+def environments_are_twins(template: Template) -> list[str]:
+    """Staging and production differ in their name and in nothing else."""
+
+    def of(environment: str) -> Any:
+        mine = {k: v for k, v in template["Resources"].items() if k.startswith(environment.capitalize())}
+        renamed = json.dumps(mine, sort_keys=True)
+        for name in (environment, environment.capitalize()):
+            renamed = renamed.replace(name, "ENV" if name == environment else "Env")
+        return json.loads(renamed)
+
+    staging, production = of("staging"), of("production")
+    return [
+        f"{name} is not the same for staging and production"
+        for name in sorted(staging.keys() | production.keys())
+        if staging.get(name) != production.get(name)
+    ]
+
+
+def images_stay_what_they_are(template: Template) -> list[str]:
+    """A tag is never moved to another image, and deleting the stack deletes none."""
+    problems = []
+    for name, properties in resources(template, "AWS::ECR::Repository").items():
+        if properties.get("ImageTagMutability") != "IMMUTABLE":
+            problems.append(f"{name} lets tags move ({properties.get('ImageTagMutability', 'MUTABLE')})")
+        problems += _kept(template, name)
+        if properties.get("EmptyOnDelete"):
+            problems.append(f"{name} deletes its images with itself")
+    return problems
+
+
+def other_repositories_keep_their_provider(template: Template) -> list[str]:
+    """The account's one provider outlives this stack."""
+    return [p for name in resources(template, "AWS::IAM::OIDCProvider") for p in _kept(template, name)]
+
+
+def _kept(template: Template, name: str) -> list[str]:
+    resource = template["Resources"][name]
+    kept = {"DeletionPolicy": ("Retain", "RetainExceptOnCreate"), "UpdateReplacePolicy": ("Retain",)}
+    return [
+        f"{name} has {key} {resource.get(key, 'Delete')}, expected {values[-1]}"
+        for key, values in kept.items()
+        if resource.get(key) not in values
+    ]
+
+
+def lambda_pulls_for_our_functions_only(template: Template) -> list[str]:
+    """The repository's policy is written out: Lambda reads, for our functions."""
+    problems = []
+    for name, properties in resources(template, "AWS::ECR::Repository").items():
+        statements = properties.get("RepositoryPolicyText", {}).get("Statement", [])
+        if len(statements) != 1:
+            problems.append(f"{name} has {len(statements)} policy statements, expected the one of Lambda")
+        for statement in statements:
+            if statement.get("Principal") != {"Service": "lambda.amazonaws.com"}:
+                problems.append(f"{name} is open to {statement.get('Principal')}")
+            if set(as_list(statement["Action"])) != {"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}:
+                problems.append(f"{name} lets Lambda {statement['Action']}")
+            sources = as_list(statement.get("Condition", {}).get("ArnLike", {}).get("aws:sourceArn", []))
+            ours = [
+                {"Fn::Sub": f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:{f}"}
+                for e in ENVIRONMENTS
+                for f in (f"${{FunctionName}}-{e}", f"${{FunctionName}}-{e}:*")
+            ]
+            if sources != ours:
+                problems.append(f"{name} lets Lambda pull for {sources or 'any function'}")
+    return problems
+
+
+def only_untagged_images_expire(template: Template) -> list[str]:
+    """No lifecycle rule can remove an image that was released."""
+    return [
+        f"{name} expires {rule['selection']['tagStatus']} images"
+        for name, properties in resources(template, "AWS::ECR::Repository").items()
+        for rule in json.loads(properties["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+        if rule["selection"]["tagStatus"] != "untagged"
+    ]
+
+
+RULES: tuple[Rule, ...] = (
+    github_trust_is_exact,
+    subject_takes_no_wildcard,
+    other_roles_trust_one_service,
+    no_action_has_a_wildcard,
+    resources_are_scoped,
+    github_roles_grant_only_the_flow,
+    push_role_has_one_repository,
+    roles_are_passed_to_one_service,
+    function_role_has_a_ceiling,
+    environments_are_twins,
+    images_stay_what_they_are,
+    other_repositories_keep_their_provider,
+    lambda_pulls_for_our_functions_only,
+    only_untagged_images_expire,
+)
