@@ -113,7 +113,9 @@ def _change_stack(stack: Stack, release: Release, observed: Observed, say: Say) 
 def _publish(aws: Aws, release: Release, observed: Observed, *, changed: bool, say: Say) -> Applied:
     """Publish `$LATEST`; when nothing is to do the live version is the answer."""
     if observed.alias is None:
-        raise DeployerError("the stack exists without its function or alias", hint="docs/runbook.md, section Stack")
+        raise DeployerError(
+            "the stack exists without its function or alias", hint="docs/runbook.md, section Stack"
+        )
     stable = observed.alias.routing.stable
     if not changed:
         say(f"nothing to apply: version {stable} is live and as wanted")

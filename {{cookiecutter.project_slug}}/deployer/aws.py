@@ -15,12 +15,12 @@ from botocore.config import Config as ClientConfig
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError,
     HTTPClientError,
     NoCredentialsError,
     PartialCredentialsError,
     WaiterError,
 )
+from botocore.exceptions import ConnectionError as NetworkError
 
 from deployer import marker
 from deployer.config import ALIAS
@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 
 # A call that hangs must not outlive the seconds a cancelled job has left to roll back.
 _CLIENT = ClientConfig(
-    connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 5}, tcp_keepalive=True
+    connect_timeout=5,
+    read_timeout=60,
+    retries={"mode": "standard", "total_max_attempts": 5},
+    tcp_keepalive=True,
 )
 _TRANSIENT = frozenset(
     {"ServiceException", "InternalFailure", "InternalError", "ServiceUnavailable", "TooManyRequestsException"}
@@ -79,7 +82,7 @@ def translated(call: str) -> Iterator[None]:
             found="found none in the environment, the profile or the role of this machine",
             hint="aws sso login, or set AWS_PROFILE; in GitHub Actions see docs/runbook.md",
         ) from error
-    except (ConnectionError, HTTPClientError) as error:
+    except (NetworkError, HTTPClientError) as error:
         raise Unavailable(f"{call}: AWS did not answer", found=str(error), hint="try again") from error
     except BotoCoreError as error:
         raise DeployerError(f"{call} failed", found=str(error), hint="deployer doctor") from error
@@ -222,11 +225,12 @@ class Aws:
         Lambda returns the existing version when nothing changed since it was published.
         Source: https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
         """
+        expected: Any = {"CodeSha256": code_sha256} if code_sha256 else {}
         with translated("publishing a version"):
             version = self._lambda.publish_version(
                 FunctionName=self.function_name,
                 Description=description[:256],
-                **({"CodeSha256": code_sha256} if code_sha256 else {}),
+                **expected,
             )["Version"]
         with translated(f"waiting for version {version}"):
             self._lambda.get_waiter("published_version_active").wait(
@@ -236,10 +240,24 @@ class Aws:
             )
         return version
 
+    def newest_version(self) -> str:
+        """Return the version published last; several calls when there are many. Raises NotFound."""
+        with translated("listing the versions"):
+            pages = self._lambda.get_paginator("list_versions_by_function").paginate(
+                FunctionName=self.function_name
+            )
+            found = [version["Version"] for page in pages for version in page["Versions"]]
+        numbers = [number for number in found if number != "$LATEST"]
+        if not numbers:
+            raise NotFound(f"`{self.function_name}` has no published version", hint="deployer apply")
+        return max(numbers, key=int)
+
     def describe_version(self, version: str) -> dict[str, str]:
         """Return role, dead-letter target, state and description of a version. Raises NotFound."""
         with translated(f"reading version {version}"):
-            found = self._lambda.get_function_configuration(FunctionName=self.function_name, Qualifier=version)
+            found = self._lambda.get_function_configuration(
+                FunctionName=self.function_name, Qualifier=version
+            )
         return {
             "version": found["Version"],
             "role": found["Role"],

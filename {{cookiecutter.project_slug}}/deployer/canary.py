@@ -36,15 +36,15 @@ from deployer.model import (
 )
 
 
-def decide(plan: RolloutPlan, target: str, alias: AliasState, evidence: Evidence, now: float) -> Decision:
+def decide(plan: RolloutPlan, alias: AliasState, evidence: Evidence, now: float) -> Decision:
     """Return the one thing to do now; the first rule that matches wins.
 
-    `target` is the version that shall serve all traffic, `now` is in seconds since the epoch. Total:
-    every combination of arguments has a decision, and none of them raises.
+    `now` is in seconds since the epoch. Total: every combination of arguments has a decision, and none of
+    them raises.
     """
-    marker = alias.marker
+    marker, target = alias.marker, plan.target
     if marker is not None and marker.is_active:
-        if marker.to_version != target:
+        if marker.id != plan.id:
             return Refuse(
                 f"version {marker.to_version} is being rolled out by `{marker.id}`",
                 "deployer status, then wait for it or `deployer rollback`",
@@ -60,6 +60,8 @@ def decide(plan: RolloutPlan, target: str, alias: AliasState, evidence: Evidence
                 "deployer rollback",
             )
         return _go_on(plan, marker, evidence, now)
+    if plan.is_begun:
+        return _ended_elsewhere(plan, marker)
     if alias.routing.canary is not None:
         return Refuse(
             f"the alias already sends {alias.routing.weight_pct} % to version {alias.routing.canary}, "
@@ -68,10 +70,21 @@ def decide(plan: RolloutPlan, target: str, alias: AliasState, evidence: Evidence
         )
     if alias.routing.stable == target:
         return Done(RolloutState.DONE, f"version {target} already serves all traffic")
-    return _begin(plan, target, alias, evidence)
+    return _begin(plan, alias, evidence)
 
 
-def _begin(plan: RolloutPlan, target: str, alias: AliasState, evidence: Evidence) -> Decision:
+def _ended_elsewhere(plan: RolloutPlan, marker: Marker | None) -> Decision:
+    """Say how a rollout ended that is no longer active on the alias."""
+    if marker is None or marker.id != plan.id:
+        return Refuse(f"the rollout `{plan.id}` is no longer on the alias", "deployer status")
+    if marker.state is RolloutState.DONE:
+        return Done(RolloutState.DONE, f"version {plan.target} already serves all traffic")
+    return Done(
+        RolloutState.ROLLED_BACK, f"version {plan.target} was rolled back: {marker.why or 'no reason kept'}"
+    )
+
+
+def _begin(plan: RolloutPlan, alias: AliasState, evidence: Evidence) -> Decision:
     """Refuse what must not start; else move the first share of traffic."""
     if len(alias.text) > markers.MAX_TEXT:
         return Refuse(
@@ -105,7 +118,9 @@ def _go_on(plan: RolloutPlan, marker: Marker, evidence: Evidence, now: float) ->
     baked_s = max(0.0, now - marker.at)
     share = "all traffic" if baking else f"{plan.steps[marker.step - 1].weight_pct} %"
     if baked_s < bake_s:
-        return Wait(bake_s - baked_s, f"step {marker.step}/{marker.steps} at {share}: {baked_s:.0f} of {bake_s} s")
+        return Wait(
+            bake_s - baked_s, f"step {marker.step}/{marker.steps} at {share}: {baked_s:.0f} of {bake_s} s"
+        )
 
     unknown = _what_is_unknown(evidence)
     if unknown and not plan.promote_without_data:
@@ -158,11 +173,8 @@ def _expected_routing(plan: RolloutPlan, marker: Marker) -> Routing | None:
 
 def write_for(
     decision: SetWeight | Promote | Finish | Rollback,
-    *,
     plan: RolloutPlan,
-    target: str,
     alias: AliasState,
-    owner: str,
     now: float,
 ) -> AliasWrite:
     """Return the one UpdateAlias that carries the decision out: traffic and marker in the same call.
@@ -171,9 +183,9 @@ def write_for(
     """
     before = alias.marker if alias.marker is not None and alias.marker.is_active else None
     marker = before or Marker(
-        id=owner,
+        id=plan.id,
         from_version=alias.routing.stable,
-        to_version=target,
+        to_version=plan.target,
         step=0,
         steps=len(plan.steps),
         at=int(now),
@@ -184,14 +196,14 @@ def write_for(
         case SetWeight(step, weight_pct, _):
             marker = replace(marker, step=step, at=int(now), state=RolloutState.RUN)
             description = markers.render(alias.text, marker)
-            return AliasWrite(marker.from_version, description, canary=target, weight_pct=weight_pct)
+            return AliasWrite(marker.from_version, description, canary=plan.target, weight_pct=weight_pct)
         case Promote():
             state = RolloutState.BAKE if plan.final_bake_s > 0 else RolloutState.DONE
             marker = replace(marker, at=int(now), state=state)
-            return AliasWrite(target, markers.render(alias.text, marker))
+            return AliasWrite(plan.target, markers.render(alias.text, marker))
         case Finish():
             marker = replace(marker, at=int(now), state=RolloutState.DONE)
-            return AliasWrite(target, markers.render(alias.text, marker))
+            return AliasWrite(plan.target, markers.render(alias.text, marker))
         case Rollback(reason):
             return rollback_write(alias, target=marker.from_version, reason=reason)
 

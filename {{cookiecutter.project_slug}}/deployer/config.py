@@ -47,7 +47,7 @@ class Function(_Section):
     architecture: Literal["arm64", "x86_64"]
     memory_mb: Annotated[int, Field(ge=128, le=10240)] = 1024
     timeout_s: Annotated[int, Field(ge=1, le=900)] = 60
-    reserved_concurrency: Annotated[int, Field(ge=1, le=1000)] = 10
+    reserved_concurrency: Annotated[int, Field(ge=0, le=1000)] = 10  # 0 reserves none
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731] = 30
     trigger: Literal["s3"] = "s3"
 
@@ -91,9 +91,11 @@ class Environment(_Section):
             raise ValueError(f"steps with increasing `weight_pct`, found {weights}")
         return self
 
-    def rollout_plan(self) -> RolloutPlan:
+    def rollout_plan(self, rollout_id: str, target: str) -> RolloutPlan:
         """Return the pure plan `canary.decide` follows."""
         return RolloutPlan(
+            id=rollout_id,
+            target=target,
             steps=tuple(Step(s.weight_pct, s.bake_s) for s in self.steps),
             final_bake_s=self.final_bake_s,
             max_extend_s=self.max_extend_s,

@@ -40,17 +40,25 @@ class Step:
 
 @dataclass(frozen=True)
 class RolloutPlan:
-    """What `canary.decide` follows. No steps means all traffic at once."""
+    """What `canary.decide` follows: which version, called what, in which steps.
 
+    No steps means all traffic at once. `is_begun` is True once this rollout has written to the alias: what
+    it then no longer finds there was ended by somebody else, and is not begun again.
+    """
+
+    id: str
+    target: str
     steps: tuple[Step, ...]
     final_bake_s: int = 0
     max_extend_s: int = 600
     promote_without_data: bool = False
+    is_begun: bool = False
 
     @property
     def fingerprint(self) -> str:
-        """Four hex digits that change with the plan, so that a resume under another plan is noticed."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:4]
+        """Four hex digits of the settings, so that a resume under other settings is noticed."""
+        settings = (self.steps, self.final_bake_s, self.max_extend_s, self.promote_without_data)
+        return hashlib.sha256(repr(settings).encode()).hexdigest()[:4]
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,7 @@ class Evidence:
 class Outcome(Enum):
     """What a comparison concluded; only `PASS` may promote."""
 
-    PASS = "pass"  # measured, and no worse than the stable version
+    PASS = "pass"  # noqa: S105 - measured, and no worse than the stable version
     FAIL = "fail"  # measured, and worse
     INCONCLUSIVE = "inconclusive"  # measured, too little data
     UNMEASURABLE = "unmeasurable"  # could not be measured
@@ -194,6 +202,17 @@ class Done:
 
 
 Decision = Wait | SetWeight | Promote | Finish | Rollback | Refuse | Done
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One reading and what was decided on it; `written` is the UpdateAlias that carried it out."""
+
+    at: float
+    alias: AliasState
+    evidence: Evidence
+    decision: Decision
+    written: AliasWrite | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deployer.config import Config
-from deployer.model import FunctionState, Observed
+from deployer.model import FunctionState, Observed, StackState
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def make(desired: Desired, observed: Observed) -> Plan:
     if observed.stack is None:
         return Plan((CreateStack(name),))
     actions: list[Action] = []
-    stack_changes = _stack_changes(desired, observed)
+    stack_changes = _stack_changes(desired, observed.stack)
     if stack_changes:
         actions.append(UpdateStack(name, stack_changes))
     elif observed.function is not None:
@@ -136,24 +136,28 @@ def make(desired: Desired, observed: Observed) -> Plan:
         actions.append(UpdateCode(found=latest or "none", wanted=wanted))
     if alias is not None and (stack_changes or (wanted is not None and wanted != live)):
         actions.append(ReleaseVersion(stable=alias.routing.stable))
-    blocked = None
+    return Plan(tuple(actions), _blocked(observed) if actions else None)
+
+
+def _blocked(observed: Observed) -> str | None:
+    """Return why nothing may be changed now: traffic is being shifted, or the stack is being changed."""
+    alias = observed.alias
     if alias is not None and alias.routing.canary is not None:
-        blocked = f"the alias sends {alias.routing.weight_pct} % to version {alias.routing.canary}"
-    elif rolling_out:
-        blocked = "a rollout is watched at all traffic"
-    elif observed.stack.status.endswith("_IN_PROGRESS"):
-        blocked = f"the stack is {observed.stack.status}"
-    return Plan(tuple(actions), blocked if actions else None)
+        return f"the alias sends {alias.routing.weight_pct} % to version {alias.routing.canary}"
+    if alias is not None and alias.marker is not None and alias.marker.is_active:
+        return "a rollout is watched at all traffic"
+    if observed.stack is not None and observed.stack.status.endswith("_IN_PROGRESS"):
+        return f"the stack is {observed.stack.status}"
+    return None
 
 
-def _stack_changes(desired: Desired, observed: Observed) -> tuple[str, ...]:
-    assert observed.stack is not None  # noqa: S101 - make() returned before
+def _stack_changes(desired: Desired, stack: StackState) -> tuple[str, ...]:
     changes = [
-        f"{key}: {observed.stack.parameters.get(key, 'unset')} -> {value}"
+        f"{key}: {stack.parameters.get(key, 'unset')} -> {value}"
         for key, value in desired.parameters.items()
-        if observed.stack.parameters.get(key) != value
+        if stack.parameters.get(key) != value
     ]
-    if observed.stack.template.strip() != desired.template.strip():
+    if stack.template.strip() != desired.template.strip():
         changes.append("infra/service.yaml changed")
     return tuple(changes)
 

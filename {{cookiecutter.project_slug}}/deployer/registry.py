@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,6 +20,24 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.oci.image.index.v1+json",
 )
+
+
+@dataclass(frozen=True)
+class Login:
+    """What `docker login` needs; the password is never shown, not even by repr."""
+
+    registry: str
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An image's manifest exactly as the registry keeps it. `digest` is `sha256:…` of `body`."""
+
+    body: bytes
+    media_type: str
+    digest: str
 
 
 class Registry:
@@ -40,15 +60,15 @@ class Registry:
             return f"{endpoint.netloc}/{self._repository}"
         return found["repositories"][0]["repositoryUri"]
 
-    def authorization(self) -> tuple[str, str]:
-        """Return user and password for `docker login`, valid for twelve hours."""
+    def login(self) -> Login:
+        """Return a login for the repository's own registry, valid for twelve hours."""
         with translated("signing in to the registry"):
             token = self._client.get_authorization_token()["authorizationData"][0]["authorizationToken"]
         user, _, password = base64.b64decode(token).decode().partition(":")
-        return user, password
+        return Login(self.repository_uri().partition("/")[0], user, password)
 
-    def manifest(self, tag: str) -> tuple[bytes, str] | None:
-        """Return the manifest a tag points at, byte for byte, with its media type; None without such a tag."""
+    def manifest(self, tag: str) -> Manifest | None:
+        """Return the manifest a tag points at, or None when there is no such tag."""
         try:
             with translated(f"reading the manifest of `{tag}`"):
                 answer = self._client.batch_get_image(
@@ -61,7 +81,11 @@ class Registry:
         if not answer.get("images"):
             failures = {f.get("failureCode", "") for f in answer.get("failures", [])}
             if failures - {"ImageNotFound"}:
-                raise DeployerError(f"the manifest of `{tag}` cannot be read", found=", ".join(sorted(failures)))
+                raise DeployerError(
+                    f"the manifest of `{tag}` cannot be read", found=", ".join(sorted(failures))
+                )
             return None
         image = answer["images"][0]
-        return image["imageManifest"].encode(), image.get("imageManifestMediaType", "")
+        body = image["imageManifest"].encode()
+        media_type = image.get("imageManifestMediaType", "")
+        return Manifest(body, media_type, f"sha256:{hashlib.sha256(body).hexdigest()}")

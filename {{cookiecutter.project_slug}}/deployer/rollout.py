@@ -6,7 +6,7 @@ Nothing is kept between ticks but the alias itself, so a killed process loses no
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deployer import canary
 from deployer.aws import Aws, Conflict, Unavailable
@@ -25,6 +25,7 @@ from deployer.model import (
     RolloutPlan,
     RolloutState,
     SetWeight,
+    Tick,
     Wait,
 )
 
@@ -32,17 +33,6 @@ POLL_S = 15.0
 BLIND_LIMIT_S = 600.0
 CONFLICT_LIMIT = 10
 _SLICE_S = 0.5
-
-
-@dataclass(frozen=True)
-class Tick:
-    """One reading and what was decided on it; `written` is the UpdateAlias that carried it out."""
-
-    at: float
-    alias: AliasState
-    evidence: Evidence
-    decision: Decision
-    written: AliasWrite | None = None
 
 
 @dataclass
@@ -60,28 +50,24 @@ class Stop:
 class Rollout:
     """What one rollout needs to know; the same on a resume."""
 
-    target: str
     plan: RolloutPlan
     alarms: tuple[str, ...]
-    owner: str
     tell: Callable[[Tick], None]
     stop: Stop = field(default_factory=Stop)
 
 
-def tick(aws: Aws, rollout: Rollout, clock: Clock) -> Tick:
+def tick(aws: Aws, plan: RolloutPlan, alarms: tuple[str, ...], clock: Clock) -> Tick:
     """Read the alias and the alarms, decide, and write at most once.
 
     Raises Conflict when the alias moved between the read and the write, Unavailable when AWS did not answer.
     """
     alias = aws.alias()
-    evidence = Evidence(alarms=aws.alarms(rollout.alarms))
+    evidence = Evidence(alarms=aws.alarms(alarms))
     now = clock.now()
-    decision = canary.decide(rollout.plan, rollout.target, alias, evidence, now)
+    decision = canary.decide(plan, alias, evidence, now)
     match decision:
         case SetWeight() | Promote() | Finish() | Rollback():
-            write = canary.write_for(
-                decision, plan=rollout.plan, target=rollout.target, alias=alias, owner=rollout.owner, now=now
-            )
+            write = canary.write_for(decision, plan, alias, now)
             aws.update_alias(write, revision=alias.revision)
             return Tick(now, alias, evidence, decision, write)
         case Wait() | Refuse() | Done():
@@ -94,40 +80,42 @@ def run(aws: Aws, rollout: Rollout, clock: Clock) -> Tick:
     A signal, or an AWS that cannot be asked for ten minutes, rolls back. Raises DeployerError (exit 130)
     after a signal, and passes on what stops it otherwise, after trying to roll back.
     """
-    conflicts, blind_since, started = 0, None, False
+    plan, conflicts, blind_since = rollout.plan, 0, None
     while True:
         if rollout.stop.signal:
-            raise _interrupted(aws, rollout, started)
+            raise _interrupted(aws, rollout)
         try:
-            last = tick(aws, rollout, clock)
+            last = tick(aws, plan, rollout.alarms, clock)
         except Conflict:
             conflicts += 1
             if conflicts > CONFLICT_LIMIT:
                 raise
             continue
-        except Unavailable as error:
-            blind_since = blind_since if blind_since is not None else clock.now()
-            if clock.now() - blind_since < BLIND_LIMIT_S:
+        except Exception as error:
+            blind_since = blind_since or clock.now()
+            if isinstance(error, Unavailable) and clock.now() - blind_since < BLIND_LIMIT_S:
                 _wait(clock, POLL_S, rollout.stop)
                 continue
-            _roll_back_after(aws, rollout, f"blind for {BLIND_LIMIT_S:.0f} s", error)
-            raise
-        except Exception as error:
-            if started:
-                _roll_back_after(aws, rollout, "the rollout failed", error)
+            if plan.is_begun:
+                _roll_back_after(aws, rollout, error)
             raise
         conflicts, blind_since = 0, None
         rollout.tell(last)
-        match last.decision:
-            case Done() | Refuse() | Rollback() | Finish():
-                return last
-            case Promote() if rollout.plan.final_bake_s == 0:
-                return last
-            case Promote() | SetWeight():
-                started = True
-            case Wait(seconds, _):
-                started = True
-                _wait(clock, min(seconds, POLL_S), rollout.stop)
+        if _is_last(last.decision, plan):
+            return last
+        plan = replace(plan, is_begun=True)
+        if isinstance(last.decision, Wait):
+            _wait(clock, min(last.decision.seconds, POLL_S), rollout.stop)
+
+
+def _is_last(decision: Decision, plan: RolloutPlan) -> bool:
+    match decision:
+        case Done() | Refuse() | Rollback() | Finish():
+            return True
+        case Promote():
+            return plan.final_bake_s == 0
+        case SetWeight() | Wait():
+            return False
 
 
 def _wait(clock: Clock, seconds: float, stop: Stop) -> None:
@@ -137,13 +125,9 @@ def _wait(clock: Clock, seconds: float, stop: Stop) -> None:
         clock.sleep(min(left, _SLICE_S))
 
 
-def _interrupted(aws: Aws, rollout: Rollout, started: bool) -> DeployerError:
-    if not started:
-        return DeployerError(
-            f"stopped by {rollout.stop.signal} before any traffic moved", exit_code=Exit.INTERRUPTED
-        )
-    outcome = roll_back(aws, reason=f"stopped by {rollout.stop.signal}", only_owner=rollout.owner)
-    where = f"all traffic is on version {outcome.version}" if outcome.version else outcome.reason
+def _interrupted(aws: Aws, rollout: Rollout) -> DeployerError:
+    outcome = roll_back(aws, reason=f"stopped by {rollout.stop.signal}", only_owner=rollout.plan.id)
+    where = f"all traffic is on version {outcome.version}" if outcome.version else "no traffic had moved"
     return DeployerError(
         f"stopped by {rollout.stop.signal}, {where}",
         hint="run the release again; it starts from the first step",
@@ -151,10 +135,11 @@ def _interrupted(aws: Aws, rollout: Rollout, started: bool) -> DeployerError:
     )
 
 
-def _roll_back_after(aws: Aws, rollout: Rollout, reason: str, error: Exception) -> None:
+def _roll_back_after(aws: Aws, rollout: Rollout, error: Exception) -> None:
     """Roll back because of `error`; when that fails too, `error` says so and stays the one raised."""
     try:
-        roll_back(aws, reason=reason, only_owner=rollout.owner)
+        done = roll_back(aws, reason=f"stopped by an error: {error}", only_owner=rollout.plan.id)
+        error.add_note(f"all traffic is on version {done.version}" if done.version else done.reason)
     except DeployerError as second:
         error.add_note(f"rolling back failed as well: {second.what}; run `deployer rollback`")
 
@@ -194,11 +179,16 @@ def roll_back(aws: Aws, *, reason: str, only_owner: str | None = None, to: str |
     )
 
 
+def is_owned_by(rollout_id: str, owner: str) -> bool:
+    """Tell whether a rollout is an owner's: the very id, or an attempt of a GitHub run (`RUN.ATTEMPT`)."""
+    return rollout_id == owner or rollout_id.startswith(f"{owner}.")
+
+
 def _rollback_write(
     alias: AliasState, *, reason: str, only_owner: str | None, to: str | None
 ) -> AliasWrite | RolledBack:
     marker, routing = alias.marker, alias.routing
-    if only_owner is not None and (marker is None or not marker.is_active or marker.id != only_owner):
+    if only_owner is not None and not (marker and marker.is_active and is_owned_by(marker.id, only_owner)):
         return RolledBack(None, f"no rollout of `{only_owner}` is running: nothing to roll back")
     target = to or _earlier_version(alias)
     if target is None:

@@ -49,13 +49,13 @@ class Stack:
         if found["StackStatus"] in ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE"):
             return None
         with translated(f"reading the template of `{self.name}`"):
-            body: Any = self._client.get_template(StackName=self.name, TemplateStage="Original")["TemplateBody"]
+            body: Any = self._client.get_template(StackName=self.name, TemplateStage="Original")[
+                "TemplateBody"
+            ]
         return StackState(
             status=found["StackStatus"],
             template=body if isinstance(body, str) else "",
-            parameters={
-                p["ParameterKey"]: p.get("ParameterValue", "") for p in found.get("Parameters", [])
-            },
+            parameters={p["ParameterKey"]: p.get("ParameterValue", "") for p in found.get("Parameters", [])},
             outputs={o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])},
         )
 
@@ -148,4 +148,5 @@ class Stack:
 def _line(change: Any) -> str:
     resource = change["ResourceChange"]
     replacement = " (replaced)" if resource.get("Replacement") == "True" else ""
-    return f"{resource['Action'].lower()} {resource['LogicalResourceId']} {resource['ResourceType']}{replacement}"
+    what = f"{resource['LogicalResourceId']} {resource['ResourceType']}"
+    return f"{resource['Action'].lower()} {what}{replacement}"

@@ -1,0 +1,248 @@
+"""The command line: reads arguments, prints errors, exits. Shell."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import click
+import typer
+
+from deployer import bootstrap as account
+from deployer import commands, github, image_commands
+from deployer.aws import AwsFactory, connect
+from deployer.clock import Clock, SystemClock
+from deployer.commands import Context
+from deployer.config import load
+from deployer.console import Output
+from deployer.errors import DeployerError, Exit
+
+app = typer.Typer(
+    name="deployer",
+    help="Ship this repository's Lambda function: build, scan, push, canary, roll back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+rollout_app = typer.Typer(
+    help="Move the alias to a version by the environment's steps.", no_args_is_help=True
+)
+app.add_typer(rollout_app, name="rollout")
+
+Env = Annotated[
+    Literal["staging", "production"], typer.Option("--env", help="Which environment.", envvar="DEPLOY_ENV")
+]
+ConfigPath = Annotated[Path, typer.Option("--config", help="The settings file.")]
+Image = Annotated[str | None, typer.Option("--image", help="REPOSITORY@sha256:DIGEST, as `push` printed it.")]
+Events = Annotated[
+    Path | None, typer.Option("--events", help="Append one JSON line per decision to this file.")
+]
+Despite = Annotated[
+    list[str] | None,
+    typer.Option("--despite-alarm", help="Do not watch this alarm: when the release is the fix for it."),
+]
+
+PRODUCTION: Literal["production"] = "production"
+SETTINGS = Path("deploy.toml")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What `main` was given: where time comes from and how AWS is reached."""
+
+    clock: Clock
+    aws: AwsFactory
+
+
+def main(argv: list[str], *, clock: Clock | None = None, aws: AwsFactory = connect) -> int:
+    """Run one command and return its exit code; never raises for an expected error."""
+    try:
+        result = app(argv, standalone_mode=False, obj=Ports(clock or SystemClock(), aws))
+    except DeployerError as error:
+        Output().fail(error)
+        return int(error.exit_code)
+    except click.exceptions.Abort:
+        return Exit.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except KeyboardInterrupt:
+        Output().fail(DeployerError("stopped by SIGINT", exit_code=Exit.INTERRUPTED))
+        return Exit.INTERRUPTED
+    except Exception:
+        sys.stderr.write("this is a bug in the deployer: please report what is below\n")
+        sys.excepthook(*sys.exc_info())
+        return Exit.BUG
+    return int(result) if isinstance(result, int) else Exit.DONE
+
+
+def console() -> None:
+    """Run the command line of this process."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def _context(context: typer.Context, env: str, config: Path, events: Path | None = None) -> Context:
+    ports: Ports = context.obj
+    return Context(
+        config=load(config),
+        root=config.resolve().parent,
+        environment=env,
+        output=Output(events=events),
+        clock=ports.clock,
+        connect=ports.aws,
+    )
+
+
+@app.command()
+def doctor(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    config: ConfigPath = SETTINGS,
+    offline: Annotated[bool, typer.Option("--offline", help="Check this machine only.")] = False,
+) -> int:
+    """Check the settings, this machine, the credentials and the environment."""
+    return account.doctor(_context(ctx, env, config), offline=offline)
+
+
+@app.command()
+def settings(ctx: typer.Context, config: ConfigPath = SETTINGS) -> int:
+    """Print what workflows must know of deploy.toml: name, region, architecture, runner."""
+    return image_commands.settings(_context(ctx, PRODUCTION, config))
+
+
+@app.command()
+def bootstrap(
+    ctx: typer.Context,
+    config: ConfigPath = SETTINGS,
+    repository: Annotated[
+        str | None, typer.Option(help="OWNER/NAME on GitHub; default: this checkout's.")
+    ] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="OWNER@OWNER_ID/NAME@REPOSITORY_ID, without asking gh.")
+    ] = None,
+    oidc_provider: Annotated[
+        str, typer.Option(help="ARN of the account's GitHub OIDC provider, if it has one.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before changing the account.")] = False,
+) -> int:
+    """Create roles and image repository in the AWS account, once (needs an administrator)."""
+    found = github.parse_subject(subject) if subject else github.subject(repository)
+    return account.bootstrap(
+        _context(ctx, PRODUCTION, config),
+        account.Account(found, oidc_provider),
+        confirm=lambda: yes or typer.confirm("change the account?"),
+    )
+
+
+@app.command()
+def plan(
+    ctx: typer.Context, env: Env = PRODUCTION, image: Image = None, config: ConfigPath = SETTINGS
+) -> int:
+    """Print what apply and the rollout would change."""
+    return commands.plan(_context(ctx, env, config), image)
+
+
+@app.command()
+def build(ctx: typer.Context, config: ConfigPath = SETTINGS) -> int:
+    """Build the image, save it as build/image.tar and record its digest."""
+    return image_commands.build(_context(ctx, PRODUCTION, config))
+
+
+@app.command()
+def smoke(ctx: typer.Context, config: ConfigPath = SETTINGS) -> int:
+    """Run the built image and let it answer its trigger's sample event."""
+    return image_commands.smoke(_context(ctx, PRODUCTION, config))
+
+
+@app.command()
+def scan(
+    ctx: typer.Context,
+    config: ConfigPath = SETTINGS,
+    download: Annotated[bool, typer.Option(help="Download the vulnerability database first.")] = True,
+) -> int:
+    """Scan the saved image with Trivy; exit 1 unless it is clean."""
+    return image_commands.scan(_context(ctx, PRODUCTION, config), download=download)
+
+
+@app.command()
+def push(
+    ctx: typer.Context,
+    config: ConfigPath = SETTINGS,
+    tag: Annotated[str | None, typer.Option(help="Label of the image; default: COMMIT-RUN-ATTEMPT.")] = None,
+    allow_unscanned: Annotated[
+        bool, typer.Option("--allow-unscanned", help="Push an image no scanner has looked at; says so.")
+    ] = False,
+) -> int:
+    """Push the scanned image to ECR and print its digest."""
+    return image_commands.push(_context(ctx, PRODUCTION, config), tag, allow_unscanned=allow_unscanned)
+
+
+@app.command()
+def apply(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    image: Image = None,
+    config: ConfigPath = SETTINGS,
+    stack_role: Annotated[
+        str | None, typer.Option(help="Role CloudFormation acts with.", envvar="AWS_STACK_ROLE_ARN")
+    ] = None,
+) -> int:
+    """Change stack and code as planned and publish a version; moves no traffic."""
+    return commands.apply_plan(_context(ctx, env, config), image, stack_role or None)
+
+
+@rollout_app.command("start")
+def rollout_start(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    version: Annotated[str | None, typer.Option(help="Which version; default: the newest.")] = None,
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+    despite_alarm: Despite = None,
+) -> int:
+    """Roll a version out, step by step, and back when an alarm says so (exit 4)."""
+    return commands.start_rollout(_context(ctx, env, config, events), version, tuple(despite_alarm or ()))
+
+
+@rollout_app.command("resume")
+def rollout_resume(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+    despite_alarm: Despite = None,
+) -> int:
+    """Go on with a rollout whose process was lost, from the step it is in."""
+    return commands.resume_rollout(_context(ctx, env, config, events), tuple(despite_alarm or ()))
+
+
+@app.command()
+def rollback(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    to: Annotated[
+        str | None, typer.Option(help="Which version; default: the one that was stable before.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Kept in the alias's marker.")] = "asked for by hand",
+    only_if_owner: Annotated[
+        str | None, typer.Option(help="Only a running rollout of this id, or of this GitHub run.")
+    ] = None,
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+) -> int:
+    """Give all traffic back with one call; a second rollback changes nothing."""
+    return commands.rollback(_context(ctx, env, config, events), reason, to, only_if_owner)
+
+
+@app.command()
+def status(ctx: typer.Context, env: Env = PRODUCTION, config: ConfigPath = SETTINGS) -> int:
+    """Print where the traffic goes, what the rollout does, and the alarms."""
+    return commands.status(_context(ctx, env, config))
+
+
+@app.command()
+def drift(ctx: typer.Context, env: Env = PRODUCTION, config: ConfigPath = SETTINGS) -> int:
+    """Print what is live but not asked for; exit 3 when there is anything."""
+    return commands.drift(_context(ctx, env, config))
