@@ -261,17 +261,37 @@ def gate_comes_first(files: Files) -> list[str]:
     found += [
         f"{path}: continue-on-error" for path, _ in _workflows(files) if "continue-on-error" in files[path]
     ]
-    digest = f"${{{{ needs.{scan}.outputs.config-digest }}}}"
-    step = next(step for step in _steps(jobs[push]) if "deployer push" in step.get("run", ""))
-    if digest not in (step.get("env") or {}).values() or "--config-digest" not in step["run"]:
-        found.append(f"{DEPLOY}: what is pushed is not compared with what was scanned")
-    for name in deployments:
-        if (jobs[name].get("env") or {}).get("IMAGE_URI") != f"${{{{ needs.{push}.outputs.image-uri }}}}":
-            found.append(f"{DEPLOY}: {name} does not take the image the push handed over")
-        for command in re.findall(r"deployer (?:plan|apply|rollout start) .*", _commands(jobs[name])):
-            if '--image "$IMAGE_URI"' not in command:
-                found.append(f"{DEPLOY}: `{command}` does not name the image")
+    found += _one_image_goes_through(jobs, scan, push, deployments)
     return found
+
+
+def _one_image_goes_through(jobs: Tree, scan: str, push: str, deployments: list[str]) -> list[str]:
+    """Demand that what was scanned is what is pushed, by artifact, and what is deployed, by digest."""
+    found = []
+    scanned = [step["with"]["name"] for step in _steps(jobs[scan]) if _hands_over(step) and "if" not in step]
+    fetched = [
+        step["with"]["name"]
+        for step in _steps(jobs[push])
+        if step.get("uses", "").startswith("actions/download-artifact@")
+    ]
+    if fetched != scanned or re.search(r"deployer build|--allow-unscanned", _commands(jobs[push])):
+        found.append(f"{DEPLOY}: {push} may push something else than the image {scan} found clean")
+    for name in deployments:
+        if (jobs[name].get("env") or {}).get("IMAGE_URI") != f"${{{{ needs.{push}.outputs.image_uri }}}}":
+            found.append(f"{DEPLOY}: {name} does not take the image that {push} handed over")
+        for command in re.findall(r"deployer (?:plan|apply) ?.*", _commands(jobs[name])):
+            if '--image "$IMAGE_URI"' not in command:
+                found.append(f"{DEPLOY}: {name}: `{command}` does not name the image")
+        rollout = next(step for step in _steps(jobs[name]) if "rollout start" in step.get("run", ""))
+        if (rollout.get("env") or {}).get("VERSION") != "${{ steps.apply.outputs.version }}":
+            found.append(f"{DEPLOY}: {name} may roll out a version it did not publish")
+    return found
+
+
+def _hands_over(step: Tree) -> bool:
+    """Tell whether a step uploads an artifact that holds the image."""
+    uploads = step.get("uses", "").startswith("actions/upload-artifact@")
+    return uploads and "build/image" in step["with"]["path"]
 
 
 def release_reads_in_order(files: Files) -> list[str]:
@@ -299,8 +319,12 @@ def production_is_never_left_split(files: Files) -> list[str]:
         found.append(f"{DEPLOY}: the rollback does not run after both a failure and a cancel")
     if '--only-if-owner "$GITHUB_RUN_ID"' not in rollback["run"]:
         found.append(f"{DEPLOY}: the rollback may end somebody else's rollout")
-    if not steps[rollouts[0]]["run"].startswith("exec "):
-        found.append(f"{DEPLOY}: the rollout does not get the runner's signals")
+    found += [
+        f"{place}: the rollout does not get the runner's signals"
+        for place, job, _ in _jobs(files)
+        for step in _steps(job)
+        if "rollout start" in step.get("run", "") and not step["run"].startswith("exec ")
+    ]
     return found
 
 

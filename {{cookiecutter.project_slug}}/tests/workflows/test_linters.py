@@ -59,7 +59,7 @@ def test_zizmor_finds_nothing(locked_tool: Find) -> None:
 
 def test_zizmor_refuses_an_injection(locked_tool: Find, tmp_path: Path) -> None:
     """An input of the dispatch pasted into a script is found."""
-    edited(tmp_path, ROOT / ".github/workflows/rollback.yml", '"$ENVIRONMENT"', "${{ inputs.environment }}")
+    edited(tmp_path, ROOT / ".github/workflows/rollback.yml", "run $GITHUB_RUN_ID", "${{ github.head_ref }}")
     status, output = run([locked_tool("zizmor"), *ZIZMOR, "."], cwd=tmp_path)
     assert status != 0
     assert "template-injection" in output

@@ -172,8 +172,8 @@ MUTANTS = {
     "an expression is pasted into a script": Mutant(
         rules.shell_gets_no_expressions,
         DEPLOY,
-        '--config-digest "$CONFIG_DIGEST"',
-        "--config-digest ${{ needs.image.outputs.config-digest }}",
+        '--version "$VERSION"',
+        "--version ${{ steps.apply.outputs.version }}",
         "an expression inside",
     ),
     "a job has no timeout": Mutant(
@@ -285,12 +285,33 @@ MUTANTS = {
         "id-token: write # assume the push role",
         "the scanner's job can reach AWS",
     ),
-    "what is pushed is not compared with what was scanned": Mutant(
+    "an image that was not scanned is pushed": Mutant(
         rules.gate_comes_first,
         DEPLOY,
-        ' --config-digest "$CONFIG_DIGEST"',
-        "",
-        "what is pushed is not compared with what was scanned",
+        "deployer push #",
+        "deployer push --allow-unscanned #",
+        "push may push something else",
+    ),
+    "the image is built again before the push": Mutant(
+        rules.gate_comes_first,
+        DEPLOY,
+        "      - name: Push image\n",
+        "      - run: deployer build\n      - name: Push image\n",
+        "push may push something else",
+    ),
+    "another artifact is pushed": Mutant(
+        rules.gate_comes_first,
+        DEPLOY,
+        "{ name: image, path: build }",
+        "{ name: scan, path: build }",
+        "push may push something else",
+    ),
+    "the image is handed over whatever the scan said": Mutant(
+        rules.gate_comes_first,
+        DEPLOY,
+        "- name: Hand over image\n",
+        "- name: Hand over image\n        if: always()\n",
+        "push may push something else",
     ),
     "production does not wait for staging": Mutant(
         rules.gate_comes_first,
@@ -309,16 +330,23 @@ MUTANTS = {
     "a tag is deployed instead of the digest": Mutant(
         rules.gate_comes_first,
         DEPLOY,
-        "IMAGE_URI: ${{ needs.push.outputs.image-uri }}",
+        "IMAGE_URI: ${{ needs.push.outputs.image_uri }}",
         "IMAGE_URI: registry/name:latest",
-        "staging does not take the image the push handed over",
+        "staging does not take the image that push handed over",
     ),
-    "the rollout does not say which image": Mutant(
+    "the plan does not say which image": Mutant(
         rules.gate_comes_first,
         DEPLOY,
-        'rollout start --env production --image "$IMAGE_URI"',
-        "rollout start --env production",
+        'deployer plan --image "$IMAGE_URI"',
+        "deployer plan",
         "does not name the image",
+    ),
+    "the newest version is rolled out, whoever published it": Mutant(
+        rules.gate_comes_first,
+        DEPLOY,
+        '        env: { VERSION: "${{ steps.apply.outputs.version }}" }\n',
+        "",
+        "staging may roll out a version it did not publish",
     ),
     "the scan step is gone": Mutant(
         rules.gate_comes_first,
@@ -358,8 +386,8 @@ MUTANTS = {
     "a shell stands between the runner and the rollout": Mutant(
         rules.production_is_never_left_split,
         DEPLOY,
-        "run: exec deployer rollout start --env production",
-        "run: deployer rollout start --env production",
+        "run: exec deployer rollout start",
+        "run: deployer rollout start",
         "does not get the runner's signals",
     ),
     "nothing rolls back": Mutant(
