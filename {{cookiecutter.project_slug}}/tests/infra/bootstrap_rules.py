@@ -1,32 +1,16 @@
-"""What infra/bootstrap.yaml must be, as pure functions: a parsed template in, one sentence per finding out.
+"""What the roles and the registry of infra/bootstrap.yaml must be; who may assume the roles is in `trust_rules.py`.
 
-The linters pass a role without `sub`, or with `repo:*`; these rules do not. Each is shown to refuse a mutant
-in `test_bootstrap.py`.
+Pure: a parsed template in, one sentence per finding out. Each rule is shown to refuse a mutant in `test_bootstrap.py`.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.infra.templates import Grant, Template, as_list, grants, resources
-
-Rule = Callable[[Template], list[str]]
-
-ENVIRONMENTS = ("staging", "production")
-CLAIM = "token.actions.githubusercontent.com:"
-MAIN = "refs/heads/main"
-HOSTILE_SUBJECTS = (
-    "",
-    "*",
-    "repo:*",
-    "repo:org@1/*",
-    "repo:org@1/repo@2*",
-    "repo:org@1/rep?@2",
-    "repo:org@1/repo@2:environment:production",
-)
+from tests.infra import trust_rules
+from tests.infra.templates import Grant, Rule, Template, as_list, grants, resources
+from tests.infra.trust_rules import ENVIRONMENTS, expected_claims
 
 # AWS defines no resource for them that would restrict anything here.
 # Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
@@ -76,73 +60,8 @@ NEVER_ON_A_ROLE = {
 }
 
 
-def expected_claims() -> dict[str, dict[str, Any]]:
-    """Return, by logical id, the whole condition of every role GitHub may assume."""
-
-    def claims(subject: str, **more: str) -> dict[str, Any]:
-        return {
-            CLAIM + "aud": "sts.amazonaws.com",
-            CLAIM + "sub": {"Fn::Sub": "${GitHubSubject}:" + subject},
-            CLAIM + "repository_id": {"Ref": "GitHubRepositoryId"},
-            CLAIM + "ref": MAIN,
-        } | {CLAIM + name: value for name, value in more.items()}
-
-    return {"PushRole": claims(f"ref:{MAIN}")} | {
-        f"{name.capitalize()}DeployRole": claims(f"environment:{name}", environment=name)
-        for name in ENVIRONMENTS
-    }
-
-
-def _trusts(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, role in resources(template, "AWS::IAM::Role").items():
-        for statement in role["AssumeRolePolicyDocument"]["Statement"]:
-            yield name, statement
-
-
-def github_trust_is_exact(template: Template) -> list[str]:
-    """GitHub assumes three roles, each by StringEquals on its exact claims and nothing else."""
-    expected, found, problems = expected_claims(), set(), []
-    for name, statement in _trusts(template):
-        if "Federated" not in statement.get("Principal", {}):
-            continue
-        found.add(name)
-        if name not in expected:
-            problems.append(f"{name} trusts GitHub, which only {', '.join(sorted(expected))} may")
-            continue
-        if statement["Action"] != "sts:AssumeRoleWithWebIdentity":
-            problems.append(f"{name} allows GitHub {statement['Action']}")
-        operators = set(statement.get("Condition", {}))
-        if operators != {"StringEquals"}:
-            problems.append(f"{name} compares claims with {sorted(operators)}, expected StringEquals alone")
-        claims = statement.get("Condition", {}).get("StringEquals", {})
-        problems += [
-            f"{name} has {key} = {claims.get(key)}, expected {expected[name].get(key)}"
-            for key in sorted(claims.keys() | expected[name].keys())
-            if claims.get(key) != expected[name].get(key)
-        ]
-    return problems + [f"{name} does not trust GitHub" for name in sorted(expected.keys() - found)]
-
-
-def subject_takes_no_wildcard(template: Template) -> list[str]:
-    """The subject comes from outside: it can be neither a pattern nor more than a repository."""
-    pattern = template["Parameters"]["GitHubSubject"].get("AllowedPattern", "")
-    refused = [f"GitHubSubject accepts {s}" for s in HOSTILE_SUBJECTS if re.search(pattern, s)]
-    accepted = re.search(pattern, "repo:org-1@123/my_repo.x@456") is not None
-    return refused + ([] if accepted else ["GitHubSubject refuses repo:org-1@123/my_repo.x@456"])
-
-
-def other_roles_trust_one_service(template: Template) -> list[str]:
-    """The stack roles are assumed by CloudFormation and by nobody else."""
-    return [
-        f"{name} trusts {statement.get('Principal')}, expected cloudformation.amazonaws.com alone"
-        for name, statement in _trusts(template)
-        if "Federated" not in statement.get("Principal", {})
-        and statement.get("Principal") != {"Service": "cloudformation.amazonaws.com"}
-    ]
-
-
 def no_action_has_a_wildcard(template: Template) -> list[str]:
-    """Every grant lists its actions; none is granted by exclusion."""
+    """Require that every grant lists its actions; none is granted by exclusion."""
     return [
         f"{grant.holder} allows {action}"
         for grant in grants(template)
@@ -157,7 +76,7 @@ def no_action_has_a_wildcard(template: Template) -> list[str]:
 
 
 def resources_are_scoped(template: Template) -> list[str]:
-    """A resource is one of ours, named in full; `*` is left for the actions that know no resource."""
+    """Require that a resource is ours and named in full; `*` is for actions that know no resource."""
     return [
         f"{grant.holder} allows {', '.join(sorted(set(grant.actions) - UNSCOPED_ACTIONS))} on {resource}"
         for grant in grants(template)
@@ -186,8 +105,8 @@ def _is_scoped(grant: Grant, resource: Any) -> bool:
 
 
 def github_roles_grant_only_the_flow(template: Template) -> list[str]:
-    """Push and deploy roles grant what a release calls, and no action beside."""
-    allowed = {name: DEPLOY_ACTIONS for name in expected_claims()} | {"PushRole": PUSH_ACTIONS}
+    """Require that push and deploy roles grant what a release calls, and no action beside."""
+    allowed = dict.fromkeys(expected_claims(), DEPLOY_ACTIONS) | {"PushRole": PUSH_ACTIONS}
     return [
         f"{grant.holder} allows {action}, which no release calls"
         for grant in grants(template)
@@ -197,7 +116,7 @@ def github_roles_grant_only_the_flow(template: Template) -> list[str]:
 
 
 def push_role_has_one_repository(template: Template) -> list[str]:
-    """The push role touches our repository and, to log in, the registry."""
+    """Require that the push role touches our repository and, to log in, the registry."""
     repository = {"Fn::GetAtt": ["Repository", "Arn"]}
     return [
         f"PushRole pushes to {resource}"
@@ -209,7 +128,7 @@ def push_role_has_one_repository(template: Template) -> list[str]:
 
 
 def roles_are_passed_to_one_service(template: Template) -> list[str]:
-    """A deploy role passes its stack role to CloudFormation, a stack role the function's role to Lambda."""
+    """Require that stack roles are passed to CloudFormation only, and the function's role to Lambda only."""
     problems = []
     for grant in grants(template):
         if "iam:PassRole" in grant.actions:
@@ -221,7 +140,7 @@ def roles_are_passed_to_one_service(template: Template) -> list[str]:
 
 
 def function_role_has_a_ceiling(template: Template) -> list[str]:
-    """A stack role writes the function's policy only below the boundary, and cannot lift that."""
+    """Require that a stack role writes the function's policy below the boundary only."""
     problems = []
     for grant in grants(template):
         written = {"iam:CreateRole", "iam:PutRolePolicy"} & set(grant.actions)
@@ -235,7 +154,7 @@ def function_role_has_a_ceiling(template: Template) -> list[str]:
 
 
 def environments_are_twins(template: Template) -> list[str]:
-    """Staging and production differ in their name and in nothing else."""
+    """Require that staging and production differ in their name and in nothing else."""
 
     def of(environment: str) -> Any:
         mine = {k: v for k, v in template["Resources"].items() if k.startswith(environment.capitalize())}
@@ -253,7 +172,7 @@ def environments_are_twins(template: Template) -> list[str]:
 
 
 def images_stay_what_they_are(template: Template) -> list[str]:
-    """A tag is never moved to another image, and deleting the stack deletes none."""
+    """Require that a tag is never moved to another image, and deleting the stack deletes none."""
     problems = []
     for name, properties in resources(template, "AWS::ECR::Repository").items():
         if properties.get("ImageTagMutability") != "IMMUTABLE":
@@ -265,7 +184,7 @@ def images_stay_what_they_are(template: Template) -> list[str]:
 
 
 def other_repositories_keep_their_provider(template: Template) -> list[str]:
-    """The account's one provider outlives this stack."""
+    """Require that the account's one provider outlives this stack."""
     return [p for name in resources(template, "AWS::IAM::OIDCProvider") for p in _kept(template, name)]
 
 
@@ -280,7 +199,7 @@ def _kept(template: Template, name: str) -> list[str]:
 
 
 def lambda_pulls_for_our_functions_only(template: Template) -> list[str]:
-    """The repository's policy is written out: Lambda reads, for our functions."""
+    """Require that the repository's policy is written out: Lambda reads, for our functions."""
     problems = []
     for name, properties in resources(template, "AWS::ECR::Repository").items():
         statements = properties.get("RepositoryPolicyText", {}).get("Statement", [])
@@ -292,18 +211,17 @@ def lambda_pulls_for_our_functions_only(template: Template) -> list[str]:
             if set(as_list(statement["Action"])) != {"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}:
                 problems.append(f"{name} lets Lambda {statement['Action']}")
             sources = as_list(statement.get("Condition", {}).get("ArnLike", {}).get("aws:sourceArn", []))
-            ours = [
-                {"Fn::Sub": f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:{f}"}
-                for e in ENVIRONMENTS
-                for f in (f"${{FunctionName}}-{e}", f"${{FunctionName}}-{e}:*")
-            ]
+            function = (
+                "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${FunctionName}"
+            )
+            ours = [{"Fn::Sub": f"{function}-{e}{q}"} for e in ENVIRONMENTS for q in ("", ":*")]
             if sources != ours:
                 problems.append(f"{name} lets Lambda pull for {sources or 'any function'}")
     return problems
 
 
 def only_untagged_images_expire(template: Template) -> list[str]:
-    """No lifecycle rule can remove an image that was released."""
+    """Require that no lifecycle rule can remove an image that was released."""
     return [
         f"{name} expires {rule['selection']['tagStatus']} images"
         for name, properties in resources(template, "AWS::ECR::Repository").items()
@@ -313,9 +231,7 @@ def only_untagged_images_expire(template: Template) -> list[str]:
 
 
 RULES: tuple[Rule, ...] = (
-    github_trust_is_exact,
-    subject_takes_no_wildcard,
-    other_roles_trust_one_service,
+    *trust_rules.RULES,
     no_action_has_a_wildcard,
     resources_are_scoped,
     github_roles_grant_only_the_flow,

@@ -6,7 +6,7 @@ Short forms come out long (`!Ref X` is `{"Ref": "X"}`), as cfn-lint's own decode
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ BOOTSTRAP, SERVICE = "bootstrap.yaml", "service.yaml"
 MAX_BODY_BYTES = 51_200
 
 Template = dict[str, Any]
+Rule = Callable[[Template], list[str]]  # finds what is wrong, one sentence each
 
 
 def text(name: str) -> str:

@@ -1,4 +1,4 @@
-"""infra/bootstrap.yaml keeps every rule of `bootstrap_rules.py`, and every rule refuses a template that breaks it."""
+"""infra/bootstrap.yaml keeps its rules (`bootstrap_rules.py`, `trust_rules.py`), and every rule refuses a mutant."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import pytest
 
 from tests.infra import bootstrap_rules as rules
-from tests.infra.templates import BOOTSTRAP, parse, text
+from tests.infra import trust_rules
+from tests.infra.templates import BOOTSTRAP, Rule, parse, text
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-def test_bootstrap_keeps_the_rule(rule: rules.Rule) -> None:
+def test_bootstrap_keeps_the_rule(rule: Rule) -> None:
     """The template as it is breaks no rule."""
     assert rule(parse(text(BOOTSTRAP))) == []
 
@@ -20,7 +21,7 @@ def test_bootstrap_keeps_the_rule(rule: rules.Rule) -> None:
 class Mutant:
     """One edit that makes the template worse, and the finding it must cause."""
 
-    rule: rules.Rule
+    rule: Rule
     old: str
     new: str
     finding: str
@@ -28,86 +29,86 @@ class Mutant:
 
 MUTANTS = {
     "claims are compared with StringLike": Mutant(
-        rules.github_trust_is_exact,
+        trust_rules.github_trust_is_exact,
         "              StringEquals:\n                token",
         "              StringLike:\n                token",
         "PushRole compares claims with ['StringLike']",
     ),
     "a missing claim satisfies ForAllValues": Mutant(
-        rules.github_trust_is_exact,
+        trust_rules.github_trust_is_exact,
         "              StringEquals:\n                token",
         "              ForAllValues:StringEquals:\n                token",
         "ProductionDeployRole compares claims with ['ForAllValues:StringEquals']",
     ),
     "production is open to every environment": Mutant(
-        rules.github_trust_is_exact,
+        trust_rules.github_trust_is_exact,
         "sub: !Sub ${GitHubSubject}:environment:production",
         "sub: !Sub ${GitHubSubject}:environment:*",
         "ProductionDeployRole has token.actions.githubusercontent.com:sub = "
         "{'Fn::Sub': '${GitHubSubject}:environment:*'}",
     ),
     "the subject is any repository": Mutant(
-        rules.github_trust_is_exact,
+        trust_rules.github_trust_is_exact,
         "sub: !Sub ${GitHubSubject}:ref:refs/heads/main",
         "sub: repo:*",
         "PushRole has token.actions.githubusercontent.com:sub = repo:*",
     ),
     "the subject is not asked for": Mutant(
-        rules.github_trust_is_exact,
-        "                token.actions.githubusercontent.com:sub: !Sub ${GitHubSubject}:environment:staging\n",
+        trust_rules.github_trust_is_exact,
+        f"                {trust_rules.CLAIM}sub: !Sub ${{GitHubSubject}}:environment:staging\n",
         "",
         "StagingDeployRole has token.actions.githubusercontent.com:sub = None",
     ),
     "the audience is not asked for": Mutant(
-        rules.github_trust_is_exact,
+        trust_rules.github_trust_is_exact,
         "                token.actions.githubusercontent.com:aud: sts.amazonaws.com\n",
         "",
         "PushRole has token.actions.githubusercontent.com:aud = None",
     ),
     "the repository's id is not asked for": Mutant(
-        rules.github_trust_is_exact,
+        trust_rules.github_trust_is_exact,
         "                token.actions.githubusercontent.com:repository_id: !Ref GitHubRepositoryId\n",
         "",
         "PushRole has token.actions.githubusercontent.com:repository_id = None",
     ),
     "any branch deploys to production": Mutant(
-        rules.github_trust_is_exact,
+        trust_rules.github_trust_is_exact,
         "environment: production\n                token.actions.githubusercontent.com:ref: refs/heads/main\n",
         "environment: production\n",
         "ProductionDeployRole has token.actions.githubusercontent.com:ref = None",
     ),
     "staging's token opens production": Mutant(
-        rules.github_trust_is_exact,
+        trust_rules.github_trust_is_exact,
         "token.actions.githubusercontent.com:environment: production",
         "token.actions.githubusercontent.com:environment: staging",
         "ProductionDeployRole has token.actions.githubusercontent.com:environment = staging",
     ),
     "GitHub assumes the stack role": Mutant(
-        rules.github_trust_is_exact,
+        trust_rules.github_trust_is_exact,
         "              Service: cloudformation.amazonaws.com",
         "              Federated: !Ref OidcProvider",
         "StagingStackRole trusts GitHub",
     ),
     "the conditions are gone": Mutant(
-        rules.github_trust_is_exact,
-        "            Condition:\n              StringEquals:\n                token.actions.githubusercontent.com:aud",
-        "            X:\n              StringEquals:\n                token.actions.githubusercontent.com:aud",
+        trust_rules.github_trust_is_exact,
+        f"            Condition:\n              StringEquals:\n                {trust_rules.CLAIM}aud",
+        f"            X:\n              StringEquals:\n                {trust_rules.CLAIM}aud",
         "PushRole compares claims with []",
     ),
     "the subject may be a pattern": Mutant(
-        rules.subject_takes_no_wildcard,
+        trust_rules.subject_takes_no_wildcard,
         "AllowedPattern: ^repo:[A-Za-z0-9][A-Za-z0-9-]*(@[0-9]+)?/[A-Za-z0-9._-]+(@[0-9]+)?$",
         "AllowedPattern: ^repo:.+$",
         "GitHubSubject accepts repo:*",
     ),
     "the subject may go on": Mutant(
-        rules.subject_takes_no_wildcard,
+        trust_rules.subject_takes_no_wildcard,
         "[A-Za-z0-9._-]+(@[0-9]+)?$",
         "[A-Za-z0-9._-]+(@[0-9]+)?",
         "GitHubSubject accepts repo:org@1/repo@2:environment:production",
     ),
     "the account assumes the stack role": Mutant(
-        rules.other_roles_trust_one_service,
+        trust_rules.other_roles_trust_one_service,
         "              Service: cloudformation.amazonaws.com",
         "              AWS: !Sub arn:aws:iam::${AWS::AccountId}:root",
         "StagingStackRole trusts {'AWS'",
@@ -169,8 +170,8 @@ MUTANTS = {
     ),
     "the push role has every repository": Mutant(
         rules.push_role_has_one_repository,
-        "                  - ecr:PutImage\n                Resource: !GetAtt Repository.Arn",
-        "                  - ecr:PutImage\n                Resource: !Sub arn:aws:ecr:*:${AWS::AccountId}:repository/*",
+        "- ecr:PutImage\n                Resource: !GetAtt Repository.Arn",
+        "- ecr:PutImage\n                Resource: !Sub arn:aws:ecr:*:${AWS::AccountId}:repository/*",
         "PushRole pushes to {'Fn::Sub'",
     ),
     "the stack role is passed to anything": Mutant(
@@ -198,7 +199,10 @@ MUTANTS = {
         "EnvDeployRole is not the same",
     ),
     "tags move": Mutant(
-        rules.images_stay_what_they_are, "ImageTagMutability: IMMUTABLE", "ImageTagMutability: MUTABLE", "lets tags move"
+        rules.images_stay_what_they_are,
+        "ImageTagMutability: IMMUTABLE",
+        "ImageTagMutability: MUTABLE",
+        "lets tags move",
     ),
     "images go with the stack": Mutant(
         rules.images_stay_what_they_are,

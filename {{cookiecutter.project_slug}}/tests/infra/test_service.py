@@ -1,0 +1,238 @@
+"""infra/service.yaml keeps every rule of `service_rules.py`, and every rule refuses a mutant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.infra import service_rules as rules
+from tests.infra.templates import BOOTSTRAP, SERVICE, Rule, grants, parse, text
+
+
+@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
+def test_service_keeps_the_rule(rule: Rule) -> None:
+    """The template as it is breaks no rule."""
+    assert rule(parse(text(SERVICE))) == []
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One edit that makes the template worse, and the finding it must cause."""
+
+    rule: Rule
+    old: str
+    new: str
+    finding: str
+
+
+SOURCE_ARN = "!Sub arn:${AWS::Partition}:s3:::${FunctionName}-source-${AWS::AccountId}"
+
+MUTANTS = {
+    "the image is written down": Mutant(
+        rules.no_literal_image_or_version,
+        "ImageUri: !Ref ImageUri",
+        "ImageUri: 123.dkr.ecr.eu-central-1.amazonaws.com/x:latest",
+        "Function runs",
+    ),
+    "the image may be a tag": Mutant(
+        rules.no_literal_image_or_version,
+        "    AllowedPattern: ^[^@\\s]+@sha256:[0-9a-f]{64}$\n",
+        "",
+        "ImageUri may be a tag",
+    ),
+    "the image has a default": Mutant(
+        rules.no_literal_image_or_version,
+        "    AllowedPattern: ^[^@\\s]+@sha256:[0-9a-f]{64}$\n",
+        "    Default: x\n",
+        "ImageUri has a default",
+    ),
+    "every update goes back to the first version": Mutant(
+        rules.no_literal_image_or_version,
+        "!If [HasLiveVersion, !Ref LiveVersion, !GetAtt FirstVersion.Version]",
+        "!GetAtt FirstVersion.Version",
+        "LiveAlias points at",
+    ),
+    "every update erases the marker": Mutant(
+        rules.no_literal_image_or_version,
+        "      Description: !Ref LiveDescription\n",
+        "",
+        "which erases the marker",
+    ),
+    "every update clears the weights": Mutant(
+        rules.weights_are_not_declared,
+        "      Description: !Ref LiveDescription\n",
+        "      RoutingConfig: {AdditionalVersionWeights: []}\n",
+        "LiveAlias declares RoutingConfig",
+    ),
+    "the first version is deleted": Mutant(
+        rules.versions_are_kept,
+        "    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n",
+        "",
+        "FirstVersion has DeletionPolicy Delete",
+    ),
+    "pictures are deleted with the stack": Mutant(
+        rules.buckets_are_kept,
+        "    DeletionPolicy: RetainExceptOnCreate\n",
+        "",
+        "ResizedBucket has DeletionPolicy Delete",
+    ),
+    "buckets of other accounts invoke": Mutant(
+        rules.only_our_bucket_invokes,
+        "      SourceAccount: !Ref AWS::AccountId\n",
+        "",
+        "SourceBucketPermission has SourceAccount None",
+    ),
+    "any bucket invokes": Mutant(
+        rules.only_our_bucket_invokes,
+        f"      SourceArn: {SOURCE_ARN}\n",
+        "",
+        "SourceBucketPermission has SourceArn None",
+    ),
+    "the permission is on the function": Mutant(
+        rules.only_our_bucket_invokes,
+        "      FunctionName: !Ref LiveAlias",
+        "      FunctionName: !Ref Function",
+        "SourceBucketPermission has FunctionName {'Ref': 'Function'}",
+    ),
+    "events bypass the alias": Mutant(
+        rules.source_bucket_triggers_the_alias,
+        "Function: !Ref LiveAlias",
+        "Function: !GetAtt Function.Arn",
+        "notifications go",
+    ),
+    "the bucket does not wait": Mutant(
+        rules.source_bucket_triggers_the_alias,
+        "    DependsOn: SourceBucketPermission\n",
+        "",
+        "does not wait",
+    ),
+    "a bucket may become public": Mutant(
+        rules.buckets_are_closed,
+        "BlockPublicPolicy: true",
+        "BlockPublicPolicy: false",
+        "SourceBucket can become public",
+    ),
+    "a bucket is not encrypted": Mutant(
+        rules.buckets_are_closed, "      BucketEncryption:", "      X:", "ResizedBucket is not encrypted"
+    ),
+    "incomplete uploads stay": Mutant(
+        rules.buckets_are_closed,
+        "Status: Enabled",
+        "Status: Disabled",
+        "SourceBucket keeps incomplete uploads",
+    ),
+    "a bucket answers plain HTTP": Mutant(
+        rules.buckets_are_closed,
+        'aws:SecureTransport: "false"',
+        'aws:SecureTransport: "true"',
+        "answers plain HTTP",
+    ),
+    "a bucket policy opens": Mutant(
+        rules.buckets_are_closed, "Effect: Deny", "Effect: Allow", "ResizedBucket is opened by its policy"
+    ),
+    "concurrency is not bounded": Mutant(
+        rules.concurrency_is_reserved,
+        "      ReservedConcurrentExecutions: !If [ReservesConcurrency, "
+        "!Ref ReservedConcurrency, !Ref AWS::NoValue]\n",
+        "",
+        "Function reserves nothing",
+    ),
+    "failed events are dropped": Mutant(
+        rules.failed_events_are_kept, "OnFailure:", "OnSuccess:", "sends failed events to None"
+    ),
+    "failed events of the alias are dropped": Mutant(
+        rules.failed_events_are_kept, "Qualifier: live", "Qualifier: $LATEST", "applies to $LATEST"
+    ),
+    "failed events are kept for four days": Mutant(
+        rules.failed_events_are_kept,
+        "      MessageRetentionPeriod: 1209600\n",
+        "",
+        "keeps events for 345600 s",
+    ),
+    "logs stay for ever": Mutant(
+        rules.logs_expire,
+        "      RetentionInDays: !Ref LogRetentionDays\n",
+        "",
+        "LogGroup keeps logs for ever",
+    ),
+    "the function logs elsewhere": Mutant(
+        rules.logs_expire,
+        "LogGroup: !Ref LogGroup",
+        "LogGroup: /aws/lambda/other",
+        "Function logs to a group",
+    ),
+    "alarms see probes too": Mutant(
+        rules.alarms_watch_the_alias,
+        "        - Name: Resource\n          Value: !Sub ${FunctionName}:live\n",
+        "",
+        "ErrorsAlarm watches",
+    ),
+    "no data is healthy": Mutant(
+        rules.alarms_watch_the_alias,
+        "TreatMissingData: missing",
+        "TreatMissingData: notBreaching",
+        "as notBreaching",
+    ),
+    "the rollout does not know an alarm": Mutant(
+        rules.alarms_watch_the_alias,
+        '!Join [",", [!Ref ErrorsAlarm, !Ref ThrottlesAlarm]]',
+        "!Ref ErrorsAlarm",
+        "expected every alarm",
+    ),
+    "the function's role has no ceiling": Mutant(
+        rules.function_has_few_rights,
+        "      PermissionsBoundary: !Sub",
+        "      X: !Sub",
+        "FunctionRole has no boundary",
+    ),
+    "the function does anything in S3": Mutant(
+        rules.function_has_few_rights, "Action: s3:PutObject", "Action: s3:*", "FunctionRole allows s3:*"
+    ),
+    "the function reads every bucket": Mutant(
+        rules.function_has_few_rights,
+        f"Action: s3:GetObject\n                Resource: {SOURCE_ARN}/*",
+        'Action: s3:GetObject\n                Resource: "*"',
+        "FunctionRole allows s3:GetObject on *",
+    ),
+    "the function writes to its own source": Mutant(
+        rules.function_has_few_rights,
+        "Action: s3:GetObject",
+        "Action: s3:PutObject",
+        "FunctionRole may write to its own source",
+    ),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS.keys())
+def test_rule_refuses_the_mutant(mutant: Mutant) -> None:
+    """A rule finds the template that breaks it, and says where."""
+    original = text(SERVICE)
+    assert mutant.old in original
+    findings = mutant.rule(parse(original.replace(mutant.old, mutant.new)))
+    assert any(mutant.finding in finding for finding in findings), findings
+
+
+def test_every_rule_has_a_mutant() -> None:
+    """No rule passes unproven."""
+    assert {mutant.rule for mutant in MUTANTS.values()} == set(rules.RULES)
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_ceiling_is_what_the_function_is_granted(environment: str) -> None:
+    """The boundary in bootstrap.yaml allows what service.yaml grants the function, and nothing more."""
+    granted = {
+        action: str(grant.resources[0]).replace("${FunctionName}", "${FunctionName}-" + environment)
+        for grant in grants(parse(text(SERVICE)))
+        for action in grant.actions
+    }
+    ceiling = {
+        action: str(grant.resources[0])
+        for grant in grants(parse(text(BOOTSTRAP)))
+        if grant.holder == f"{environment.capitalize()}Boundary"
+        for action in grant.actions
+    }
+    queue = parse(text(SERVICE))["Resources"]["FailureQueue"]["Properties"]["QueueName"]["Fn::Sub"]
+    name = queue.replace("${FunctionName}", "${FunctionName}-" + environment)
+    arn = f"arn:${{AWS::Partition}}:sqs:${{AWS::Region}}:${{AWS::AccountId}}:{name}"
+    assert ceiling == granted | {"sqs:SendMessage": str({"Fn::Sub": arn})}
