@@ -22,6 +22,8 @@ from deployer.errors import DeployerError
 
 Say = Callable[[str], None]
 
+SAID_CHARACTERS = 100  # a step is named by its beginning
+
 
 class DockerUnavailable(DeployerError):
     """No Docker client here can build: none is there, its engine is silent, or it has no BuildKit."""
@@ -153,7 +155,7 @@ def stream(argv: Sequence[str], say: Say) -> tuple[int, str]:
             for line in process.stdout or ():
                 output.append(line)
                 if step := re.match(r"#\d+ (\[(?!internal).*)", line):
-                    say(step[1])
+                    say(step[1][:SAID_CHARACTERS])
         except BaseException:
             process.kill()
             raise

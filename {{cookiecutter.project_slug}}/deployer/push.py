@@ -47,7 +47,7 @@ class PushedImage:
 
 
 def push(
-    image: BuiltImage, *, registry: RegistryPort, tag: str, allow_unscanned: bool = False, say: Say
+    image: BuiltImage, *, ecr: RegistryPort, tag: str, allow_unscanned: bool = False, say: Say
 ) -> PushedImage:
     """Push the scanned image and prove that the registry holds that one; writes `push.json` next to it.
 
@@ -57,12 +57,12 @@ def push(
     scan = _scan_status(image, allow_unscanned=allow_unscanned)
     if scan != "clean":
         say(f"pushing an image that was NOT SCANNED: {image.reference}")
-    uri = registry.repository_uri()
-    if registry.manifest(tag) is None:
-        _push_new(image, registry.login(), f"{uri}:{tag}", say)
+    uri = ecr.repository_uri()
+    if ecr.manifest(tag) is None:
+        _push_new(image, ecr.login(), f"{uri}:{tag}", say)
     else:
         say(f"{uri}:{tag} is there already")
-    found = registry.manifest(tag)
+    found = ecr.manifest(tag)
     if found is None:
         raise DeployerError(
             f"the registry does not know `{tag}` after the push",
