@@ -177,7 +177,7 @@ def from_engine(lines: Iterable[str]) -> tuple[tuple[Sample, ...], tuple[Event, 
             samples.append(_sample(record))
         if what := _what(record):
             event = Event(float(record["at"]), str(record["kind"]), what, str(record.get("reason") or ""))
-            # The engine looks often and mostly waits: one entry per change of mind is what a reader wants.
+            # A resumed engine says again what it found done: once is enough for a reader.
             if not events or (events[-1].what, events[-1].reason) != (event.what, event.reason):
                 events.append(event)
     return tuple(samples), tuple(events)
@@ -195,13 +195,14 @@ def _sample(record: Mapping[str, Any]) -> Sample:
 
 
 def _what(record: Mapping[str, Any]) -> str:
-    """Say in two or three words what one line of `--events` is about; empty for a mere look."""
+    """Say in two or three words what one line of `--events` is about; empty for a look that led to waiting."""
     match record.get("decision"):
+        case "wait":
+            return ""
         case None:
             return "" if record.get("kind") == "tick" else str(record.get("kind") or "")
         case "set-weight":
-            weight = record.get("to_weight_pct", record.get("weight_pct"))
-            return f"set weight {weight} %" if weight is not None else "set weight"
+            return f"set weight {record.get('weight_pct')} %"
         case decision:
             return str(decision)
 

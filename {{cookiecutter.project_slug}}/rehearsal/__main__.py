@@ -1,0 +1,121 @@
+"""`python -m rehearsal`: play the acts, print a summary, write the report. Shell."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from deployer.errors import DeployerError, Exit
+from deployer.report_html import render
+from deployer.timeline import Act, Timeline
+from rehearsal.acts import ACTS
+from rehearsal.stage import Options, Stage, set_up
+from rehearsal.view import View
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return 0 when every act ended as it should, 1 when one did not, 130 after Ctrl-C."""
+    options = parse(argv)
+    view = View()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _rehearse(options, view)
+    except DeployerError as error:
+        print(error, file=sys.stderr)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped; nothing is left behind", file=sys.stderr)
+        return int(Exit.INTERRUPTED)
+
+
+def parse(argv: Sequence[str] | None) -> Options:
+    """Read the command line."""
+    defaults = Options()
+    parser = argparse.ArgumentParser(
+        prog="python -m rehearsal", description="Practise a release on a local AWS."
+    )
+    parser.add_argument(
+        "--speed", type=float, default=defaults.speed, help="how many times faster than real time"
+    )
+    parser.add_argument(
+        "--docker",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="use real containers if possible",
+    )
+    parser.add_argument(
+        "--act",
+        type=int,
+        action="append",
+        choices=sorted(ACTS),
+        help="only this act, after the first; repeatable",
+    )
+    parser.add_argument(
+        "--per-second", type=float, default=defaults.per_s, help="requests in each real second"
+    )
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="of the router's draws")
+    parser.add_argument("--report", type=Path, default=defaults.report, help="where the page is written")
+    found = parser.parse_args(argv)
+    if found.speed < 0 or not 0 < found.per_second <= 100:
+        parser.error("--speed must not be negative, --per-second must be above 0 and at most 100")
+    acts = tuple(sorted({1, *found.act})) if found.act else defaults.acts
+    return Options(acts, found.speed, found.docker, found.per_second, found.seed, found.report)
+
+
+def _rehearse(options: Options, view: View) -> int:
+    """Play, falling back to a rehearsal without containers when the base image cannot be had."""
+    started = time.monotonic()
+    acts: list[Act] = []
+    with set_up(options, view) as stage:
+        try:
+            for number in options.acts:
+                acts.append(ACTS[number](stage))
+        except DeployerError as error:
+            view.say(str(error), "bold red")
+            acts.append(_stopped(stage, error))
+        finally:
+            timeline = Timeline(
+                title=f"Rehearsal of {stage.config.function.name}",
+                speed=stage.clock.speed,
+                wall_s=time.monotonic() - started,
+                acts=tuple(acts),
+                left_out=tuple(stage.left_out),
+                facts=tuple(stage.facts),
+            )
+            options.report.parent.mkdir(parents=True, exist_ok=True)
+            options.report.write_text(render(timeline), encoding="utf-8")
+    _summarise(timeline, view, options.report)
+    return Exit.DONE if timeline.is_as_expected and len(acts) == len(options.acts) else Exit.FAILED
+
+
+def _stopped(stage: Stage, error: DeployerError) -> Act:
+    """Return the act that could not be played to its end."""
+    now = stage.clock.now()
+    return Act(f"Stopped: {error.what}", error.found or "", "played", "stopped", now, now)
+
+
+def _summarise(timeline: Timeline, view: View, report: Path) -> None:
+    """Print the end of a rehearsal."""
+    view.say("")
+    for act in timeline.acts:
+        mark = "as it should" if act.is_as_expected else f"expected {act.expected}"
+        lost = f", {act.requests} requests, {act.errors} lost" if act.requests else ""
+        view.say(f"{act.title}: {act.outcome} ({mark}){lost}", "green" if act.is_as_expected else "bold red")
+    view.say(
+        f"{timeline.requests} requests, {timeline.errors} lost; "
+        f"{timeline.wall_s:.0f} s in all, releases compressed {timeline.speed:g} times"
+    )
+    view.say(f"report: {report}")
+
+
+def _interrupt(*_: object) -> None:
+    """Treat a polite kill like Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,320 @@
+"""The four acts of a rehearsal, each a release driven by the product's own commands. Shell."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deployer.errors import DeployerError, Exit
+from deployer.timeline import Act, Event, from_engine
+from deployer.timeline import Stage as Done
+from rehearsal import faults, zip_function
+from rehearsal.product import Finished, finish, kill
+from rehearsal.stage import ENVIRONMENT, PHOTO_KEY, Stage, photo, picture, wait_for_object
+from rehearsal.traffic import MINUTE_S, Watch, flowing
+
+LEAD_IN_S = 3 * MINUTE_S  # traffic before and after a release, so that the charts show what it changed
+LEAD_OUT_S = 2 * MINUTE_S
+CALM_WITHIN_S = 30 * MINUTE_S
+
+
+@dataclass
+class Script:
+    """What one act is called, and how it should end."""
+
+    title: str
+    story: str
+    expected: str
+    stages: list[Done] = field(default_factory=list)
+
+
+def first_release(stage: Stage) -> Act:
+    """Act 1: both stacks, the image from build to push, and a photo through the real notification."""
+    script = Script(
+        "1. First release",
+        "Both stacks are created, the function is released, and a photo is put into the source bucket.",
+        "photo resized",
+    )
+    _begin(stage, script)
+    started = stage.clock.now()
+    owner = f"rehearsal@1/{stage.config.function.name}@2"
+    _command(stage, script, "bootstrap", "bootstrap", "--subject", owner, "--yes")
+    uri = prepare(stage, script, "the first release", scan=True)
+    applied = _command(stage, script, "apply", "apply", "--env", ENVIRONMENT, "--image", uri)
+    s3, outputs, original = stage.client("s3"), stage.outputs(), photo()
+    s3.put_object(Bucket=outputs["SourceBucket"], Key=PHOTO_KEY, Body=original, ContentType="image/jpeg")
+    resized, took_s = wait_for_object(s3, outputs["ResizedBucket"], PHOTO_KEY)
+    before, after = picture(original, "put into the source bucket"), picture(resized, "came out")
+    is_half = (after.width, after.height) == (before.width // 2, before.height // 2)
+    half = "half the size" if is_half else "another size than half"
+    detail = f"{half}, through the S3 notification and alias live (version {applied.value('version')})"
+    script.stages.append(Done("photo", "done" if is_half else "failed", took_s, detail))
+    stage.view.say(f"photo      {detail}, {took_s:.1f} s after the upload")
+    s3.put_object(Bucket=outputs["SourceBucket"], Key="traffic.jpg", Body=original, ContentType="image/jpeg")
+    wait_for_object(s3, outputs["ResizedBucket"], "traffic.jpg")
+    return Act(
+        title=script.title,
+        story=script.story,
+        expected=script.expected,
+        outcome="photo resized" if is_half or stage.config.resize.fit_px else "photo not resized",
+        started_at=started,
+        ended_at=stage.clock.now(),
+        stages=tuple(script.stages),
+        pictures=(before, after),
+    )
+
+
+def healthy_change(stage: Stage) -> Act:
+    """Act 2: a change that works is promoted step by step under traffic."""
+    script = Script(
+        "2. A healthy change", "The steps of deploy.toml under traffic, then promotion.", "promoted"
+    )
+    _begin(stage, script)
+    faults.make_healthy_change(stage.product.sources, "a healthy change")
+    _release(stage, script, "a healthy change")
+    return _play(stage, script, lambda _watch, events: [_rollout(stage, "start", events)])
+
+
+def broken_change(stage: Stage) -> Act:
+    """Act 3: a change that raises is rolled back by an alarm while the stable version serves on."""
+    script = Script(
+        "3. A broken change",
+        "The new version raises on half of its requests; the alarm takes its traffic away.",
+        "rolled back",
+    )
+    _begin(stage, script)
+    undo = faults.make_broken_change(stage.product.sources, "act 3")
+    try:
+        _release(stage, script, "a broken change")
+        return _play(stage, script, lambda _watch, events: [_rollout(stage, "start", events)])
+    finally:
+        undo()
+
+
+def killed_release(stage: Stage) -> Act:
+    """Act 4: the rollout's process is killed half-way; another one goes on from the alias."""
+    script = Script(
+        "4. Killed half-way, then resumed",
+        "The process of a healthy rollout is killed with -9; `deployer rollout resume` goes on with it.",
+        "promoted",
+    )
+    _begin(stage, script)
+    faults.make_healthy_change(stage.product.sources, "another healthy change")
+    _release(stage, script, "another healthy change")
+
+    def direct(watch: Watch, events: Path) -> list[Event]:
+        return [*_kill_half_way(stage, watch, events), _rollout(stage, "resume", events)]
+
+    return _play(stage, script, direct)
+
+
+def prepare(stage: Stage, script: Script, change: str, *, scan: bool) -> str:
+    """Make what is deployed, from build to push, and return its name by digest."""
+    sha = stage.product.commit(f"{change} ({os.getpid()}, {time.time_ns()})")
+    if stage.docker is None:
+        started = time.monotonic()
+        uri, body = zip_function.packed(stage.product.sources)
+        s3 = stage.client("s3")
+        if zip_function.CODE_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+            where = {"LocationConstraint": stage.config.function.region}
+            s3.create_bucket(
+                Bucket=zip_function.CODE_BUCKET,
+                **(
+                    {} if where["LocationConstraint"] == "us-east-1" else {"CreateBucketConfiguration": where}
+                ),
+            )
+        s3.put_object(Bucket=zip_function.CODE_BUCKET, Key=uri, Body=body)
+        took_s = time.monotonic() - started
+        script.stages.append(Done("pack", "done", took_s, f"{len(body) / 1e6:.0f} MB as a Zip, no image"))
+        stage.view.say(f"packed     {len(body) / 1e6:.0f} MB as a Zip in {took_s:.1f} s")
+        return uri
+    stage.local_aws.remove_image_at_end(f"{stage.config.function.name}:candidate-{sha or 'untracked'}")
+    _command(stage, script, "build", "build")
+    _command(stage, script, "smoke", "smoke")
+    unscanned = [] if scan and _scan(stage, script) else ["--allow-unscanned"]
+    tag = f"{sha or 'untracked'}-rehearsal-{time.time_ns()}"
+    return _command(stage, script, "push", "push", "--tag", tag, *unscanned).value("image_uri")
+
+
+def _scan(stage: Stage, script: Script) -> bool:
+    """Scan the image; returns False when it could not be, or is vulnerable, and says which."""
+    started = time.monotonic()
+    done = stage.product.run("scan")
+    took_s = time.monotonic() - started
+    status = str(stage.product.read_json("scan.json").get("status") or "not-scanned")
+    if done.status == Exit.DONE and status == "clean":
+        script.stages.append(Done("scan", "done", took_s, "clean"))
+        return True
+    if status == "vulnerable":
+        script.stages.append(Done("scan", "failed", took_s, "vulnerable: a real release stops here"))
+        stage.leave_out("scan: vulnerable; a real release stops here, the rehearsal goes on")
+        (stage.product.sources / "build" / "scan.json").unlink(missing_ok=True)
+    else:
+        why = done.last_line.removeprefix("error: ")
+        script.stages.append(Done("scan", "left out", took_s, f"not scanned: {why}"))
+        stage.leave_out(f"not scanned: {why}")
+    return False
+
+
+def _begin(stage: Stage, script: Script) -> None:
+    """Announce an act."""
+    stage.view.heading(script.title, script.story)
+
+
+def _command(stage: Stage, script: Script, name: str, *command: str) -> Finished:
+    """Run one command that has to end well, and note how long it took."""
+    started = time.monotonic()
+    done = stage.product.run(*command)
+    if done.status != Exit.DONE:
+        raise DeployerError(
+            f"`deployer {' '.join(command[:2])}` ended with {done.status} in {script.title.lower()}",
+            found=done.last_line,
+            hint=f"read what it said above, and {stage.local_aws.log_path}",
+        )
+    script.stages.append(Done(name, "done", time.monotonic() - started, _detail(stage, name, done)))
+    return done
+
+
+def _detail(stage: Stage, name: str, done: Finished) -> str:
+    """Return what is worth knowing about a command that ended well."""
+    match name:
+        case "build":
+            image = stage.product.read_json("image.json")
+            base = os.environ.get("BASE_IMAGE")
+            named = f" on the base image {base} (BASE_IMAGE), not the pinned one" if base else ""
+            return f"{image.get('reference')} for {image.get('platform')}{named}"
+        case "push":
+            return done.value("image_uri").partition("@")[2]
+        case "apply":
+            return f"version {done.value('version')}"
+    return done.last_line
+
+
+def _release(stage: Stage, script: Script, change: str) -> None:
+    """Prepare a change and publish it as a version that has no traffic yet."""
+    uri = prepare(stage, script, change, scan=False)
+    _command(stage, script, "apply", "apply", "--env", ENVIRONMENT, "--image", uri)
+
+
+def _rollout(stage: Stage, verb: str, events: Path) -> Event:
+    """Run `deployer rollout start` or `resume` to its end; returns how it ended."""
+    at = stage.clock.now()
+    done = stage.product.run("rollout", verb, "--env", ENVIRONMENT, "--events", str(events))
+    names = {Exit.DONE: "promoted", Exit.ROLLED_BACK: "rolled back", Exit.REFUSED: "refused"}
+    try:
+        outcome = names.get(Exit(done.status), f"ended with {done.status}")
+    except ValueError:
+        outcome = f"ended with {done.status}"
+    return Event(at, verb, outcome, done.last_line)
+
+
+def _kill_half_way(stage: Stage, watch: Watch, events: Path) -> list[Event]:
+    """Start a rollout, kill its process in the middle of the second step (or of the only one)."""
+    steps = stage.config.environment(ENVIRONMENT).steps
+    index = min(1, len(steps) - 1)
+    weight, bake_s = steps[index].weight_pct, steps[index].bake_s
+    command = ("rollout", "start", "--env", ENVIRONMENT, "--events", str(events))
+    with stage.product.started(*command) as process:
+        reader = threading.Thread(target=finish, args=(process, stage.view.heard), daemon=True)
+        reader.start()
+        reached_at = None
+        while process.poll() is None:
+            now = stage.clock.now()
+            if watch.route and round(watch.route.share * 100) == weight:
+                reached_at = reached_at or now
+            if reached_at and now - reached_at > bake_s / 2:
+                break
+            time.sleep(0.05)
+        kill(process)
+        reader.join(timeout=10)
+    at = stage.clock.now()
+    stage.view.say(f"  killed the rollout's process with -9 at {weight} %", "bold red")
+    stage.clock.sleep(2 * MINUTE_S)
+    reason = f"the process was killed with -9 half-way through the step of {weight} %"
+    resumed = "a new process went on from the marker on the alias"
+    return [
+        Event(at, "note", "killed", reason),
+        Event(stage.clock.now(), "note", "resume", resumed),
+    ]
+
+
+def _play(stage: Stage, script: Script, direct: Callable[[Watch, Path], list[Event]]) -> Act:
+    """Let traffic flow, wait for calm alarms, let `direct` do the release, collect what happened."""
+    events = stage.product.sources / f"events-{len(script.title)}-{time.time_ns()}.jsonl"
+    view, clock, seed = stage.view, stage.clock, f"{stage.options.seed}/{script.title}"
+    started = clock.now()
+    with (
+        view.traffic(),
+        flowing(
+            stage.target(),
+            per_s=stage.options.per_s,
+            seed=hash_of(seed),
+            look=lambda watch: view.look(watch, clock, started),
+        ) as watch,
+    ):
+        _wait_for_calm(stage, watch)
+        started = clock.now() - LEAD_IN_S
+        told = direct(watch, events)
+        clock.sleep(LEAD_OUT_S)
+    ended = clock.now()
+    lines = events.read_text(encoding="utf-8").splitlines() if events.exists() else []
+    _, decided = from_engine(lines)
+    notes = [event for event in told if event.kind == "note"]
+    outcome = next((event.what for event in reversed(told) if event.kind != "note"), "nothing")
+    begin = int(started // MINUTE_S) * MINUTE_S
+    act = Act(
+        title=script.title,
+        story=script.story,
+        expected=script.expected,
+        outcome=outcome,
+        started_at=begin,
+        ended_at=ended,
+        bucket_s=MINUTE_S,
+        samples=tuple(sample for sample in watch.samples),
+        served=watch.ledger.served(begin, ended),
+        events=tuple(sorted([*decided, *notes], key=lambda event: event.at)),
+        stages=tuple(script.stages),
+    )
+    _summarise(stage, act)
+    return act
+
+
+def _wait_for_calm(stage: Stage, watch: Watch) -> None:
+    """Wait until every alarm is OK and the lead-in is over: a rollout is refused while one is in ALARM."""
+    started = stage.clock.now()
+    while stage.clock.now() - started < CALM_WITHIN_S:
+        is_calm = watch.alarms and all(state == "OK" for state in watch.alarms.values())
+        if is_calm and stage.clock.now() - started >= LEAD_IN_S:
+            return
+        time.sleep(0.05)
+    raise DeployerError(
+        "the alarms did not become calm under traffic to the stable version",
+        found=", ".join(f"{name} {state}" for name, state in sorted(watch.alarms.items())) or "no alarms",
+        hint=f"read {stage.local_aws.log_path}; {watch.problem}",
+    )
+
+
+def _summarise(stage: Stage, act: Act) -> None:
+    """Say how an act ended and what it cost."""
+    style = "bold green" if act.is_as_expected else "bold red"
+    stage.view.say(f"{act.outcome}: {act.requests} requests, {act.errors} lost", style)
+    for version in act.versions():
+        requests, errors = act.totals(version)
+        stage.view.say(f"  version {version}: {requests} requests, {errors} failed")
+
+
+def hash_of(text: str) -> int:
+    """Return a number that is the same in every process, unlike `hash`."""
+    return int.from_bytes(text.encode()[-6:], "big")
+
+
+ACTS: dict[int, Callable[[Stage], Act]] = {
+    1: first_release,
+    2: healthy_change,
+    3: broken_change,
+    4: killed_release,
+}

@@ -1,0 +1,68 @@
+"""The changes a rehearsal releases, made in a copy of the sources, never in the checkout. Shell."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+# What an image and a deployment are made from. Not deployer/ or rehearsal/: they run from the checkout.
+_COPIED = (
+    "app", "infra", "requirements", "Dockerfile", ".dockerignore", "deploy.toml",
+)  # fmt: skip
+
+HEALTHY = """
+
+# A healthy change: the same work, another version of it.
+RELEASE = "{name}"
+"""
+
+BROKEN = '''
+
+# A broken change: every other request raises, as a bug in one code path would; S3's test event does not.
+import random as _random
+
+_sound_handler = handler
+
+
+def handler(event, context):
+    """Fail on half of the requests."""
+    if "Records" in event and _random.random() < 0.5:
+        raise RuntimeError("this release is broken on purpose ({name})")
+    return _sound_handler(event, context)
+'''
+
+
+def copy_sources(checkout: Path, folder: Path) -> Path:
+    """Copy what a release is made from and return the copy."""
+    for name in _COPIED:
+        source, target = checkout / name, folder / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    return folder
+
+
+def make_healthy_change(sources: Path, name: str) -> None:
+    """Change the function's code so that it is another version that works as well."""
+    _rewrite(sources, lambda text: text + HEALTHY.format(name=name))
+
+
+def make_broken_change(sources: Path, name: str) -> Callable[[], None]:
+    """Change the function's code so that it raises on some requests; returns what undoes that."""
+    handler = sources / "app" / "handler.py"
+    before = handler.read_text(encoding="utf-8")
+    _rewrite(sources, lambda text: text + BROKEN.format(name=name))
+
+    def undo() -> None:
+        handler.write_text(before, encoding="utf-8")
+
+    return undo
+
+
+def _rewrite(sources: Path, change: Callable[[str], str]) -> None:
+    """Replace the handler's text."""
+    handler = sources / "app" / "handler.py"
+    handler.write_text(change(handler.read_text(encoding="utf-8")), encoding="utf-8")

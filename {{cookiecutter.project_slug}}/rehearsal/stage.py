@@ -1,0 +1,227 @@
+"""The stage of a rehearsal: a local AWS, a copy of the sources, and the clients to look at them. Shell."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import platform
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config as ClientConfig
+from PIL import Image, ImageOps
+
+from deployer.config import Config, load
+from deployer.docker import find_docker
+from deployer.errors import DeployerError
+from deployer.timeline import Picture
+from rehearsal import zip_function
+from rehearsal.clock import CompressedClock
+from rehearsal.faults import copy_sources
+from rehearsal.local_aws import ROOT, LocalAws, running
+from rehearsal.product import Product
+from rehearsal.traffic import Target, s3_event
+from rehearsal.view import View
+
+ENVIRONMENT = "production"
+PHOTO_KEY = "holiday photos/märz.jpg"
+PHOTO_SIZE = (640, 480)
+RELEASE_REAL_S = 20.0  # how long a whole rollout may take
+SLOWEST, FASTEST = 20.0, 120.0  # faster, and a minute is too short to be looked at twice
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asked for; `speed` 0 chooses one that fits the steps of deploy.toml."""
+
+    acts: tuple[int, ...] = (1, 2, 3, 4)
+    speed: float = 0.0
+    use_docker: bool = True
+    per_s: float = 15.0
+    seed: int = 1
+    report: Path = ROOT / "rehearsal" / "report.html"
+
+
+@dataclass
+class Stage:
+    """Everything the acts share. `docker` is None when the function runs without containers."""
+
+    options: Options
+    config: Config
+    docker: list[str] | None
+    local_aws: LocalAws
+    clock: CompressedClock
+    product: Product
+    view: View
+    facts: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    @property
+    def function(self) -> str:
+        """Return the name of the function under rehearsal, which is its stack's too."""
+        return self.config.function_name(ENVIRONMENT)
+
+    def client(self, service: str) -> Any:
+        """Return a client of the local AWS; nothing of the user's AWS configuration is read."""
+        make: Any = boto3.session.Session(
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106  # the local AWS checks none
+            region_name=self.config.function.region,
+        ).client
+        return make(
+            service,
+            endpoint_url=self.local_aws.endpoint,
+            config=ClientConfig(
+                connect_timeout=5,
+                read_timeout=60,
+                retries={"mode": "standard", "total_max_attempts": 2},
+                s3={"addressing_style": "path"},
+            ),
+        )
+
+    def outputs(self) -> dict[str, str]:
+        """Return the outputs of the function's stack."""
+        found = self.client("cloudformation").describe_stacks(StackName=self.function)["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+
+    def target(self) -> Target:
+        """Return what traffic is sent to."""
+        return Target(
+            function=self.function,
+            event=s3_event(self.outputs()["SourceBucket"], "traffic.jpg", self.config.function.region),
+            lambda_client=self.client("lambda"),
+            cloudwatch=self.client("cloudwatch"),
+            clock=self.clock,
+        )
+
+    def tell(self, line: str) -> None:
+        """Say something about how this is run; the report repeats it."""
+        self.facts.append(line)
+        self.view.say(line, "yellow")
+
+    def leave_out(self, line: str) -> None:
+        """Say what is not rehearsed and why; the report repeats it."""
+        self.left_out.append(line)
+        self.view.say(line, "yellow")
+
+
+@contextlib.contextmanager
+def set_up(options: Options, view: View) -> Iterator[Stage]:
+    """Build the stage for the length of a `with` block; nothing of it is left afterwards."""
+    docker, reason = _docker(options)
+    with tempfile.TemporaryDirectory(prefix="rehearsal-", ignore_cleanup_errors=True) as folder:
+        sources = copy_sources(ROOT, Path(folder).resolve())
+        own = load(sources / "deploy.toml")
+        _use_architecture(sources / "deploy.toml", architecture())
+        config = load(sources / "deploy.toml")
+        if docker is None:
+            template = sources / "infra" / "service.yaml"
+            text = zip_function.transformed(template.read_text(encoding="utf-8"))
+            template.write_text(text, encoding="utf-8")
+        with running(docker=docker, region=config.function.region) as local_aws:
+            clock = CompressedClock.starting_now(options.speed or chosen_speed(config))
+            package = "image" if docker else "zip"
+            product = Product(sources, local_aws, clock, package, view.heard)
+            stage = Stage(options, config, docker, local_aws, clock, product, view)
+            view.say(f"local AWS at {local_aws.endpoint}, log in {_shown(local_aws.log_path)}")
+            view.say(
+                f"one minute of a release takes {60 / clock.speed:.1f} s: compressed {clock.speed:g} times"
+            )
+            if own.function.architecture != config.function.architecture:
+                stage.tell(
+                    f"architecture {config.function.architecture}, this machine's, "
+                    f"instead of deploy.toml's {own.function.architecture}"
+                )
+            if docker is None:
+                stage.leave_out(
+                    f"left out: build, smoke, scan, push ({reason}); "
+                    "the function's code runs in a subprocess of the local AWS"
+                )
+            yield stage
+
+
+def _docker(options: Options) -> tuple[list[str] | None, str]:
+    """Return the Docker client's command, or None and why."""
+    if not options.use_docker:
+        return None, "asked for with --no-docker"
+    try:
+        return find_docker(), ""
+    except DeployerError as error:
+        return None, error.what
+
+
+def architecture() -> str:
+    """Return this machine's architecture as Lambda names it."""
+    return "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
+
+
+def _use_architecture(settings: Path, name: str) -> None:
+    """Set the architecture in a copy of deploy.toml."""
+    text = settings.read_text(encoding="utf-8")
+    changed = re.sub(r'(?m)^(\s*architecture\s*=\s*)(["\'])\w+\2', rf'\g<1>"{name}"', text)
+    settings.write_text(changed, encoding="utf-8")
+
+
+def chosen_speed(config: Config) -> float:
+    """Return a speed at which the steps of deploy.toml take about twenty seconds.
+
+    Raises DeployerError when there is no step to rehearse.
+    """
+    production = config.environment(ENVIRONMENT)
+    if not production.steps:
+        raise DeployerError(
+            "there is no canary to rehearse",
+            found="found no steps in deploy.toml's [environments.production]",
+            hint="add a step, e.g. steps = [{ weight_pct = 10, bake_s = 300 }]",
+        )
+    planned_s = sum(step.bake_s for step in production.steps) + production.final_bake_s
+    return round(min(max(planned_s / RELEASE_REAL_S, SLOWEST), FASTEST))
+
+
+def photo() -> bytes:
+    """Return a JPEG with enough detail to look at."""
+    drawing = Image.effect_mandelbrot(PHOTO_SIZE, (-2.1, -1.15, 0.9, 1.1), 90)
+    coloured = ImageOps.colorize(drawing, "#0b2440", "#fff3d6", "#0b8f86")
+    buffer = io.BytesIO()
+    coloured.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def wait_for_object(s3: Any, bucket: str, key: str, within_s: float = 60.0) -> tuple[bytes, float]:
+    """Return an object and how long it took to appear; raise DeployerError when it does not."""
+    started = time.monotonic()
+    while time.monotonic() - started < within_s:
+        try:
+            body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            time.sleep(0.1)
+        else:
+            return body, time.monotonic() - started
+    raise DeployerError(
+        "the photo was not resized",
+        found=f"found no `{key}` in `{bucket}` after {within_s:.0f} s",
+        hint="read the log of the local AWS in rehearsal/.run",
+    )
+
+
+def picture(body: bytes, caption: str) -> Picture:
+    """Return a picture for the report, at half its size so that two fit on a phone."""
+    with Image.open(io.BytesIO(body)) as image:
+        width, height = image.size
+        small = image.convert("RGB").resize((width // 2, height // 2))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=82)
+    text = base64.b64encode(buffer.getvalue()).decode()
+    return Picture(f"{caption}, {width} x {height}", text, *small.size)
+
+
+def _shown(path: Path) -> str:
+    """Return a path relative to the checkout, which is shorter to read."""
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
