@@ -1,6 +1,6 @@
-"""What the roles and the registry of infra/bootstrap.yaml must be; who may assume the roles is in `trust_rules.py`.
+"""What roles and registry of infra/bootstrap.yaml must be; who may assume the roles is in `trust_rules.py`.
 
-Pure: a parsed template in, one sentence per finding out. Each rule is shown to refuse a mutant in `test_bootstrap.py`.
+Pure: a parsed template in, one sentence per finding out. `test_bootstrap.py` has a mutant for each rule.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who may assume the roles of infra/bootstrap.yaml.
 
-Pure: a parsed template in, one sentence per finding out. The linters pass a role without `sub`, or with `repo:*`;
-these rules do not. Each is shown to refuse a mutant in `test_bootstrap.py`.
+Pure: a parsed template in, one sentence per finding out. The linters pass a role without `sub`,
+or with `repo:*`; these rules do not. `test_bootstrap.py` has a mutant for each.
 """
 
 from __future__ import annotations
