@@ -1,0 +1,150 @@
+"""README and docs show only what exists: commands, options, targets, paths, links, steps, exit codes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+from typer.core import TyperGroup
+
+from deployer import cli
+from deployer.errors import Exit
+from tests.docs import reading
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ["README.md", *sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").glob("*.md"))]
+Command = Any  # typer brings a click of its own, and no public name for its commands
+PROGRAM = typer.main.get_command(cli.app)
+
+
+def read(path: str) -> str:
+    """Read a document; in the template itself, where the README is not rendered yet, fill in an answer."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    return re.sub(r"\{\{ cookiecutter\.\w+( \| e)? \}\}", "answer", text)
+
+
+def find_command(words: list[str]) -> tuple[Command, list[str]]:
+    """Follow the words of a call down to a command; return it and the words that are left."""
+    command, left = PROGRAM, list(words)
+    while isinstance(command, TyperGroup) and left and left[0] in command.commands:
+        command = command.commands[left.pop(0)]
+    return command, left
+
+
+def call_faults(words: list[str]) -> list[str]:
+    """Return what is wrong with a call of the deployer that a document shows."""
+    command, left = find_command(words)
+    shown = f"deployer {' '.join(words)}"
+    if isinstance(command, TyperGroup):
+        return [f"`{shown}`: no such command"]
+    known = {name for parameter in command.params for name in parameter.opts}
+    return [f"`{shown}`: no option {word}" for word in left if word.startswith("--") and word not in known]
+
+
+def leaf_commands(command: Command, *names: str) -> list[tuple[str, ...]]:
+    """Return the name of every command, its group's name before it."""
+    if isinstance(command, TyperGroup):
+        return [
+            leaf for name, child in command.commands.items() for leaf in leaf_commands(child, *names, name)
+        ]
+    return [names]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_deployer_commands_exist(path: str) -> None:
+    """Every `deployer` command and option that is shown exists."""
+    assert [fault for words in reading.commands(read(path), "deployer") for fault in call_faults(words)] == []
+
+
+@pytest.mark.parametrize("words", [["deploy"], ["rollout", "begin"], ["rollback", "--hard"]], ids=" ".join)
+def test_command_that_does_not_exist_is_found(words: list[str]) -> None:
+    """A command, a subcommand or an option that does not exist would be found."""
+    assert len(call_faults(words)) == 1
+
+
+@pytest.mark.parametrize("names", leaf_commands(PROGRAM), ids=" ".join)
+def test_every_command_has_help(names: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command, and each of its options, says what it is for."""
+    command, _ = find_command(list(names))
+    assert command.help
+    assert all(getattr(parameter, "help", None) for parameter in command.params), names
+    assert cli.main([*names, "--help"]) == Exit.DONE
+    assert "Usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_targets_exist(path: str) -> None:
+    """Every `make` target and every target of `dev.py` that is shown exists."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.M)[0].split())
+    shown = {words[0] for words in reading.commands(read(path), "make")}
+    shown |= {words[1] for words in reading.commands(read(path), "python3") if words[0] == "dev.py"}
+    assert shown - targets - {"run"} == set()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_paths_exist(path: str) -> None:
+    """Every file and folder that is named exists; a workflow may be named without its folder."""
+    folders = [ROOT, ROOT / ".github/workflows"]
+    missing = [name for name in reading.paths(read(path)) if not any((f / name).exists() for f in folders)]
+    assert missing == []
+
+
+def test_links_resolve() -> None:
+    """Every relative link leads to a file, and its anchor to a heading."""
+    assert reading.broken_links({path: read(path) for path in DOCUMENTS}, existing()) == []
+
+
+def existing() -> set[str]:
+    """Return every file a document may link to."""
+    folders = [ROOT / "docs", ROOT / ".github"]
+    files = [p for folder in folders for p in folder.rglob("*") if p.is_file()] + list(ROOT.glob("*.*"))
+    return {path.relative_to(ROOT).as_posix() for path in files}
+
+
+@pytest.mark.parametrize("link", ["nowhere.md", "docs/release.md#nothing", "#nothing"])
+def test_broken_link_is_found(link: str) -> None:
+    """A link to no file, or to no heading, would be found."""
+    documents = {"README.md": f"# Title\n[text]({link})\n", "docs/release.md": "# Something\n"}
+    assert len(reading.broken_links(documents, set(documents))) == 1
+
+
+def test_steps_are_those_of_the_workflow() -> None:
+    """Every job and step that release.md explains is in deploy.yml, and every named step is explained."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text(encoding="utf-8"))["jobs"]
+    explained = {
+        (job.strip(), step)
+        for jobs_cell, step, *_ in reading.table(read("docs/release.md"), "job")
+        for job in jobs_cell.split(",")
+    }
+    real = {
+        (name, step["name"])
+        for name, job in jobs.items()
+        for step in job["steps"]
+        if "run" in step and "name" in step
+    }
+    assert explained == real - {("settings", "Say that AWS is not set up yet")}
+
+
+def test_runbook_has_every_exit_code() -> None:
+    """The runbook's table has each exit code once and no other."""
+    rows = reading.table(read("docs/runbook.md"), "code")
+    assert [int(row[0]) for row in rows] == [code.value for code in Exit]
+
+
+def test_hints_lead_to_a_heading() -> None:
+    """Where an error of the deployer names a section of the docs, the section exists."""
+    hints = [
+        (path, section)
+        for source in (ROOT / "deployer").glob("*.py")
+        for path, section in re.findall(
+            r"(docs/\w+\.md), (?:section )?([A-Z][a-z ]+)", source.read_text(encoding="utf-8")
+        )
+    ]
+    assert hints
+    for path, section in hints:
+        assert f"## {section}" in read(path).splitlines(), f"{path} has no section {section}"
