@@ -1,6 +1,7 @@
 """Make one picture smaller: a file of bytes in, fewer bytes out. Pure: no S3, no clock, no files."""
 
 import struct
+import warnings
 from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, Any
@@ -66,7 +67,8 @@ def resize(source: IO[bytes], *, declared_type: str = "", fit_px: int = 0, max_p
     Raises ImageRefusedError with a reason for a log line.
     """
     try:
-        with Image.open(source, formats=list(FORMATS)) as image:
+        # Pillow's warnings about a picture would be log lines that do not name it.
+        with warnings.catch_warnings(action="ignore"), Image.open(source, formats=list(FORMATS)) as image:
             _check(image, max_pixels)
             name = "JPEG" if image.format == "MPO" else str(image.format)
             orientation = _orientation(image)
