@@ -13,9 +13,10 @@ from deployer.stack import Stack
 
 _OUTPUTS = {
     "PushRoleArn": ("AWS_PUSH_ROLE_ARN", None),
-    "StackRoleArn": ("AWS_STACK_ROLE_ARN", None),
     "StagingDeployRoleArn": ("AWS_DEPLOY_ROLE_ARN", "staging"),
+    "StagingStackRoleArn": ("AWS_STACK_ROLE_ARN", "staging"),
     "ProductionDeployRoleArn": ("AWS_DEPLOY_ROLE_ARN", "production"),
+    "ProductionStackRoleArn": ("AWS_STACK_ROLE_ARN", "production"),
 }
 
 
