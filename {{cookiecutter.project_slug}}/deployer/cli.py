@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import click
 import typer
 
 from deployer import bootstrap as account
@@ -63,14 +62,13 @@ def main(argv: list[str], *, clock: Clock | None = None, aws: AwsFactory = conne
     except DeployerError as error:
         Output().fail(error)
         return int(error.exit_code)
-    except click.exceptions.Abort:
+    except typer.Abort:
+        Output().fail(DeployerError("stopped by SIGINT", hint="deployer status"))
         return Exit.INTERRUPTED
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        if str(error):  # a bare `deployer` has shown its help already
+            Output().fail(DeployerError(str(error).rstrip("."), hint="deployer --help, or COMMAND --help"))
         return Exit.USAGE
-    except KeyboardInterrupt:
-        Output().fail(DeployerError("stopped by SIGINT", exit_code=Exit.INTERRUPTED))
-        return Exit.INTERRUPTED
     except Exception:
         sys.stderr.write("this is a bug in the deployer: please report what is below\n")
         sys.excepthook(*sys.exc_info())

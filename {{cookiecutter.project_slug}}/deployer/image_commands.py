@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deployer import image, scanner
 from deployer import push as pushing
+from deployer import smoke as smoking
 from deployer.commands import Context
 from deployer.errors import DeployerError, Exit
 from deployer.github import commit
@@ -41,8 +42,6 @@ def build(context: Context) -> Exit:
 
 def smoke(context: Context) -> Exit:
     """Let the built image answer its trigger's sample event in a container."""
-    from deployer import smoke as smoking
-
     result = smoking.smoke(
         context.config, image.load(_out(context)), s3_endpoint=None, say=context.output.say
     )
@@ -85,7 +84,7 @@ def push(context: Context, tag: str | None, *, allow_unscanned: bool) -> Exit:
     label = tag or f"{environ.get('GITHUB_SHA', '')[:12] or commit()}-{run}-{attempt}"
     pushed = pushing.push(
         image.load(_out(context)),
-        registry=registry,
+        ecr=registry,
         tag=label,
         allow_unscanned=allow_unscanned,
         say=context.output.say,

@@ -47,12 +47,12 @@ _CONFINED = (
 )
 # `nobody`, on a file system it cannot write to; its working folder is empty, because a `.trivyignore` or
 # `trivy.yaml` there would be obeyed.
-_BLIND = (
+BLIND = (
     *_CONFINED,
     *("--rm", "--network", "none", "--read-only", "--user", "65534:65534"),
-    *("--tmpfs", "/tmp", "--tmpfs", "/cache", "--workdir", "/tmp"),  # noqa: S108  # inside the container
+    *("--tmpfs", "/tmp", "--tmpfs", "/cache", "--workdir", "/empty"),  # noqa: S108  # inside the container
 )
-_SCAN = (
+SCAN = (
     *("image", "--input", "/image.tar", "--cache-dir", "/cache", "--format", "json", "--list-all-pkgs"),
     *("--scanners", "vuln,secret", "--show-suppressed", "--ignorefile", "/accepted.yaml", "--timeout", "15m"),
     *("--skip-db-update", "--skip-java-db-update", "--offline-scan", "--skip-version-check"),
@@ -104,7 +104,7 @@ def scan(
     else:
         say(f"scanning {image.tar} with the database of {updated_at:%Y-%m-%d %H:%M} UTC")
         report = scanner.look(
-            {image.tar: "/image.tar", database: "/cache/db", options.accepted: "/accepted.yaml"}, _SCAN
+            {image.tar: "/image.tar", database: "/cache/db", options.accepted: "/accepted.yaml"}, SCAN
         )
         (out / "scan" / "report.json").write_text(report, encoding="utf-8")
         judgement = findings.judge(
@@ -168,7 +168,7 @@ class _Scanner:
             tempfile.TemporaryDirectory(prefix="scan-") as elsewhere,
             container_name(self.docker, "scan") as name,
         ):
-            argv = [*self.docker, *_BLIND, "--name", name, *_volumes(mounts), self.image, *arguments]
+            argv = [*self.docker, *BLIND, "--name", name, *_volumes(mounts), self.image, *arguments]
             done = run(argv, env=env, cwd=Path(elsewhere), timeout_s=1200)
         if may_find and done.returncode in (0, FOUND):
             return done.stdout if done.returncode == FOUND else ""

@@ -1,0 +1,51 @@
+"""The alias marker: the rollout's state as text of at most 256 characters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployer import marker
+from deployer.model import Marker, RolloutState
+
+RUNNING = Marker("7f3a", "41", "42", 2, 5, 1_763_712_000, "9c1e", RolloutState.RUN)
+
+
+def test_it_reads_as_specified():
+    """The text is the documented one, behind the people's own words."""
+    assert marker.render("my function", RUNNING) == (
+        "my function [lc1 id=7f3a from=41 to=42 step=2/5 at=1763712000 plan=9c1e st=run]"
+    )
+
+
+@given(
+    text=st.text(max_size=100).map(str.strip).filter(lambda text: "[lc1" not in text),
+    why=st.text(max_size=400),
+    state=st.sampled_from(RolloutState),
+)
+def test_round_trip(text, why, state):
+    """Whatever text and reason it carries, state and text come back, within Lambda's 256 characters."""
+    written = marker.render(text, replace(RUNNING, why=why, state=state))
+    assert len(written) <= 256
+    found_text, found = marker.parse(written)
+    assert found_text == text
+    assert replace(found, why="") == replace(RUNNING, state=state)
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["", "my own words", "[lc1 ]", "[lc1 id=7f3a from=41]", "x [lc1 id=1 from=1 to=2 step=a/b at=1 plan=1 st=run]",
+     "[lc1 id=1 from=1 to=2 step=1/2 at=1 plan=1 st=unheard-of]", "[lc2 id=1]"],
+)  # fmt: skip
+def test_what_is_not_a_marker_is_none(description):
+    """Text that is no marker of ours, or a damaged one, is read as no rollout, never as a running one."""
+    assert marker.parse(description)[1] is None
+
+
+def test_text_that_leaves_no_room_is_refused():
+    """The people's own words are never cut to make room."""
+    with pytest.raises(ValueError, match="101 characters"):
+        marker.render("x" * 101, RUNNING)
