@@ -48,13 +48,13 @@ TOOLS = dev.Environment(".venv", "requirements/dev.txt")
 
 
 def generate(environment: dev.Environment, parent: Path) -> Path:
-    """Generate the default repository in `parent` anew; only the environments of the last one stay."""
+    """Generate the default repository in `parent` anew; environments and caches of the last one stay."""
     dev.say(f"generate: {parent.relative_to(ROOT) / SLUG}")
     repository = parent / SLUG
     for entry in repository.iterdir() if repository.exists() else ():
         if entry.is_dir() and not entry.is_symlink():
-            # Environments hold their own path and their lock's hash: the new repository takes them over.
-            if not entry.name.startswith(".venv"):
+            # They carry the hash of the lock they were made from: the new repository can take them over.
+            if not entry.name.startswith((".venv", ".cache")):
                 shutil.rmtree(entry)
         else:
             entry.unlink()
@@ -63,8 +63,12 @@ def generate(environment: dev.Environment, parent: Path) -> Path:
     command = [str(program), str(ROOT), *options, f"project_slug={SLUG}"]
     result = subprocess.run(command, text=True, capture_output=True, check=False)
     if result.returncode:
-        last = (result.stdout + result.stderr).strip().rpartition("\n")[2]
-        raise dev.SetupError("could not generate the repository", f"cookiecutter said: {last}", "see above")
+        dev.say((result.stdout + result.stderr).strip())
+        raise dev.SetupError(
+            "could not generate the repository",
+            "found: what cookiecutter said above",
+            "undo the last change of the template, or run `git status` to see it",
+        )
     return repository
 
 
@@ -105,9 +109,17 @@ def lint(_: Path, arguments: list[str]) -> int:
     return dev.lint(ROOT, TOOLS, LINTERS) | dev.lint(GENERATED, in_place, tuple(linters))
 
 
+def bake(_: Path, arguments: list[str]) -> int:
+    """Generate the default repository into build/bake, whose own tests can then be run there."""
+    dev.ensure(ROOT, TOOLS)
+    generate(TOOLS, ROOT / "build" / "bake")
+    return 0
+
+
 TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
     "demo": (demo, "generate image-resizer and rehearse releases with it, without an AWS account"),
     "test": (test, "run every test, template and generated repository; arguments go to pytest"),
+    "bake": (bake, "generate image-resizer into build/bake"),
     "lint": (lint, "run every linter, in place"),
     "lock": (lambda _, __: dev.lock(ROOT), "compile requirements/*.in to hash-locked *.txt (needs uv)"),
     "clean": (lambda _, __: dev.clean(ROOT, LEFTOVERS), "remove environments, demo and everything built"),

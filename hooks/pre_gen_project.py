@@ -10,7 +10,7 @@ import unicodedata
 # JSON in which Jinja has escaped the apostrophe: no answer can end this string.
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }} """)
 
-REGION = r"[a-z]{2}(-gov|-iso[a-z]?)?-(north|south)?(east|west)?(central)?-[1-9]"
+REGION = r"[a-z]{2}(-gov|-iso[a-z]?)?-(central|east|west|(north|south)(east|west)?)-[1-9]"
 PATTERNS = {
     # 30 leaves room in 63 characters for -production-resized-<account> in the name of a bucket.
     "project_slug": (
@@ -37,7 +37,7 @@ UNPRINTABLE = {
 }
 BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 # In pieces, as this file goes through Jinja itself.
-JINJA_MARKS = tuple("{" + second for second in "{%#")
+JINJA_MARKS = tuple("{" + second for second in ("{", "%", "#"))
 
 
 def text_faults(answer: str, longest: int) -> str | None:
