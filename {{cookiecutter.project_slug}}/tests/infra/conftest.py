@@ -89,6 +89,13 @@ class Stacks:
         stack = self._cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
+    def delete(self, name: str) -> None:
+        """Delete a stack and wait until it is gone."""
+        self._cloudformation.delete_stack(StackName=name)
+        self._cloudformation.get_waiter("stack_delete_complete").wait(
+            StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        )
+
     def service(self, function: str, *, update: bool = False, **changed: str) -> Outputs:
         """Create or update the service stack of a function."""
         parameters = {"FunctionName": function, **SERVICE_PARAMETERS, **changed}

@@ -180,6 +180,19 @@ def test_update_keeps_version_description_and_versions(client: Client, stacks: S
     assert lambda_.get_function_configuration(FunctionName=function, Qualifier="2")["MemorySize"] == 1024
 
 
+def test_pictures_outlive_the_stack(client: Client, stacks: Stacks) -> None:
+    """Deleting the stack takes the function away and leaves both buckets with what is in them."""
+    outputs, s3 = stacks.service("deleted-staging"), client("s3")
+    s3.put_object(Bucket=outputs["ResizedBucket"], Key="a.jpg", Body=b"picture")
+
+    stacks.delete("deleted-staging")
+
+    assert s3.get_object(Bucket=outputs["ResizedBucket"], Key="a.jpg")["Body"].read() == b"picture"
+    s3.head_bucket(Bucket=outputs["SourceBucket"])
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        client("lambda").get_function(FunctionName="deleted-staging")
+
+
 def test_concurrency_can_be_left_unreserved(stacks: Stacks) -> None:
     """An account too small to reserve anything sets 0, which reserves nothing and stops nothing."""
     # Read from the stack alone: this local AWS ignores ReservedConcurrentExecutions in a template.

@@ -236,3 +236,14 @@ def test_ceiling_is_what_the_function_is_granted(environment: str) -> None:
     name = queue.replace("${FunctionName}", "${FunctionName}-" + environment)
     arn = f"arn:${{AWS::Partition}}:sqs:${{AWS::Region}}:${{AWS::AccountId}}:{name}"
     assert ceiling == granted | {"sqs:SendMessage": str({"Fn::Sub": arn})}
+
+
+def test_names_fit_what_is_made_of_them() -> None:
+    """The longest name allowed still makes legal names of an environment, its roles and its buckets."""
+    longest = parse(text(BOOTSTRAP))["Parameters"]["FunctionName"]["MaxLength"]
+    of_environment = parse(text(SERVICE))["Parameters"]["FunctionName"]["MaxLength"]
+    function = "n" * longest + "-production"
+    assert len(function) == of_environment
+    assert len(f"{function}-resized-000000000000") == 63  # S3's limit
+    assert len(f"{function}-function") <= 64  # IAM's limit for a role
+    assert len(f"{'n' * longest}-deploy-production") <= 64
