@@ -200,7 +200,7 @@ def test_orientation_is_read_from_every_pixel_corner() -> None:
         upright = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
         _, image = resized(content)
         expected = upright.resize(image.size, Image.Resampling.BICUBIC)
-        assert ImageChops.difference(image, expected).getextrema()[1] <= 1
+        assert ImageChops.difference(image, expected).getextrema()[1] <= 8  # the edge's rounding
 
 
 def test_broken_exif_is_no_reason_to_refuse() -> None:
