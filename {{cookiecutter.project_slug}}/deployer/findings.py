@@ -148,6 +148,23 @@ def _entry_faults(entry: object, today: date) -> list[str]:
     return faults
 
 
+def redacted(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the report without the lines in which secrets were found.
+
+    Trivy masks what it recognised and shows the lines around it, where the other half of a pair may stand.
+    """
+    results = [
+        {
+            **result,
+            "Secrets": [{**secret, "Match": "", "Code": {"Lines": None}} for secret in result["Secrets"]],
+        }
+        if result.get("Secrets")
+        else result
+        for result in report.get("Results") or []
+    ]
+    return {**report, "Results": results}
+
+
 def judge(
     report: dict[str, Any], *, config_digest: str, severities: Sequence[str], ignore_unfixed: bool
 ) -> Judgement:
@@ -191,7 +208,6 @@ def _vulnerability(item: dict[str, Any]) -> Finding:
 
 
 def _secret(item: dict[str, Any], target: str) -> Finding:
-    # Neither `Match` nor `Code`: they show the secret.
     return Finding(
         item["RuleID"], item.get("Severity", "UNKNOWN"), target, "", "", item.get("Title", "secret")
     )

@@ -43,14 +43,14 @@ FOUND = 10  # Trivy ends with 1 when it fails, so 1 cannot mean that it found so
 
 _CONFINED = (
     *("run", "--pull", "never", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-    *("--memory", "3g", "--pids-limit", "256"),
+    *("--memory", "3g", "--pids-limit", "256", "--tmpfs", "/tmp"),  # noqa: S108  # inside the container
 )
 # `nobody`, on a file system it cannot write to; its working folder is empty, because a `.trivyignore` or
 # `trivy.yaml` there would be obeyed.
 BLIND = (
     *_CONFINED,
     *("--rm", "--network", "none", "--read-only", "--user", "65534:65534"),
-    *("--tmpfs", "/tmp", "--tmpfs", "/cache", "--workdir", "/empty"),  # noqa: S108  # inside the container
+    *("--tmpfs", "/cache", "--workdir", "/empty"),
 )
 SCAN = (
     *("image", "--input", "/image.tar", "--cache-dir", "/cache", "--format", "json", "--list-all-pkgs"),
@@ -103,12 +103,13 @@ def scan(
         result = findings.ScanResult("not-scanned", str(error), image.config_digest, scanner.image)
     else:
         say(f"scanning {image.tar} with the database of {updated_at:%Y-%m-%d %H:%M} UTC")
-        report = scanner.look(
+        printed = scanner.look(
             {image.tar: "/image.tar", database: "/cache/db", options.accepted: "/accepted.yaml"}, SCAN
         )
-        (out / "scan" / "report.json").write_text(report, encoding="utf-8")
+        report = findings.redacted(_parsed(printed))
+        (out / "scan" / "report.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
         judgement = findings.judge(
-            _parsed(report),
+            report,
             config_digest=image.config_digest,
             severities=config.scan.severities,
             ignore_unfixed=config.scan.ignore_unfixed,
