@@ -78,7 +78,8 @@ def load(out: Path) -> BuiltImage:
     """Read what `build` wrote. Raises DeployerError when there is no image, or the tarball is another one."""
     try:
         found = json.loads((out / "image.json").read_text(encoding="utf-8"))
-        image = BuiltImage(**{**found, "tar": Path(found["tar"])})
+        # Not the recorded path: a release pushes on another machine than it builds on.
+        image = BuiltImage(**{**found, "tar": out / "image.tar"})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DeployerError(
             "there is no built image", found=f"found no usable `{out / 'image.json'}`", hint="deployer build"

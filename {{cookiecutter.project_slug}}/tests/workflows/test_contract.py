@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
+import tarfile
+from hashlib import sha256
 from pathlib import Path
 
 import yaml
 
+from deployer import image
 from tests.docs.calls import PROGRAM, call_faults, find_command, leaf_commands
 
 ROOT = Path(__file__).parents[2]
@@ -74,3 +79,18 @@ def test_artifact_holds_what_push_reads() -> None:
     assert {"image.json", "image.tar", "scan.json"} <= set(
         re.findall(r"(?:image|scan)\.(?:json|tar)", DEPLOYER)
     )
+
+
+def test_image_is_loaded_where_it_was_handed_to(tmp_path: Path) -> None:
+    """The job that pushes finds the image in its own checkout, wherever the other job had built it."""
+    config = b'{"architecture": "arm64", "os": "linux"}'
+    digest = f"sha256:{sha256(config).hexdigest()}"
+    with tarfile.open(tmp_path / "image.tar", "w") as archive:
+        for name, text in {"manifest.json": b'[{"Config": "config.json"}]', "config.json": config}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+    built = {"reference": "name:candidate", "config_digest": digest, "platform": "linux/arm64"}
+    elsewhere = {"tar": "/another/machine/build/image.tar", "created_at": "2026-01-01T00:00:00+00:00"}
+    (tmp_path / "image.json").write_text(json.dumps(built | elsewhere), encoding="utf-8")
+    assert image.load(tmp_path).tar == tmp_path / "image.tar"
