@@ -42,7 +42,7 @@ class Function(_Section):
     is shorter than Lambda allows because the bucket names (63 characters) are made from it.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,29}[a-z0-9]$")]
     region: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z]+)+-\d$")]
     architecture: Literal["arm64", "x86_64"]
     memory_mb: Annotated[int, Field(ge=128, le=10240)] = 1024
