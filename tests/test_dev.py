@@ -1,4 +1,4 @@
-"""The task runner of a generated repository: quick when all is there, one clear error when something is not."""
+"""The task runner of a generated repository: quick when all is there, one clear error when it is not."""
 
 from __future__ import annotations
 
