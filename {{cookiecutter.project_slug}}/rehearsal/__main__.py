@@ -7,12 +7,13 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from deployer.errors import DeployerError, Exit
 from deployer.report_html import render
 from deployer.timeline import Act, Timeline
-from rehearsal.acts import ACTS
+from rehearsal.acts import ACTS, ContainersUnusable
 from rehearsal.stage import Options, Stage, set_up
 from rehearsal.view import View
 
@@ -23,7 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     view = View()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _rehearse(options, view)
+        try:
+            return _rehearse(options, view)
+        except ContainersUnusable as reason:
+            view.say(f"starting again without containers: {reason}", "yellow")
+            return _rehearse(replace(options, without_docker=str(reason)), view)
     except DeployerError as error:
         print(error, file=sys.stderr)
         return int(error.exit_code)
@@ -63,11 +68,12 @@ def parse(argv: Sequence[str] | None) -> Options:
     if found.speed < 0 or not 0 < found.per_second <= 100:
         parser.error("--speed must not be negative, --per-second must be above 0 and at most 100")
     acts = tuple(sorted({1, *found.act})) if found.act else defaults.acts
-    return Options(acts, found.speed, found.docker, found.per_second, found.seed, found.report)
+    without = "" if found.docker else "asked for with --no-docker"
+    return Options(acts, found.speed, without, found.per_second, found.seed, found.report)
 
 
 def _rehearse(options: Options, view: View) -> int:
-    """Play, falling back to a rehearsal without containers when the base image cannot be had."""
+    """Play the acts and write the report, also about acts that stopped in the middle."""
     started = time.monotonic()
     acts: list[Act] = []
     with set_up(options, view) as stage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,13 +14,36 @@ from deployer.errors import DeployerError, Exit
 from deployer.timeline import Act, Event, from_engine
 from deployer.timeline import Stage as Done
 from rehearsal import faults, zip_function
+from rehearsal.local_aws import ACCOUNT_ID
 from rehearsal.product import Finished, finish, kill
-from rehearsal.stage import ENVIRONMENT, PHOTO_KEY, Stage, photo, picture, wait_for_object
+from rehearsal.stage import (
+    ENVIRONMENT,
+    PHOTO_KEY,
+    TRAFFIC_KEYS,
+    Stage,
+    photo,
+    picture,
+    wait_for_object,
+)
 from rehearsal.traffic import MINUTE_S, Watch, flowing
 
 LEAD_IN_S = 3 * MINUTE_S  # traffic before and after a release, so that the charts show what it changed
 LEAD_OUT_S = 2 * MINUTE_S
+# The local AWS has no OIDC providers, so the account is one that has got one already.
+PROVIDER = f"arn:aws:iam::{ACCOUNT_ID}:oidc-provider/token.actions.githubusercontent.com"
 CALM_WITHIN_S = 30 * MINUTE_S
+
+
+class CommandFailed(DeployerError):
+    """A command of the product that should have ended well did not; `output` is all it said."""
+
+    def __init__(self, what: str, *, output: str, found: str, hint: str) -> None:
+        super().__init__(what, found=found, hint=hint)
+        self.output = output
+
+
+class ContainersUnusable(Exception):  # it says what is the case, and is not an error
+    """A Docker engine answers, but the function's image cannot be used with it; why, in a few words."""
 
 
 @dataclass
@@ -42,7 +66,9 @@ def first_release(stage: Stage) -> Act:
     _begin(stage, script)
     started = stage.clock.now()
     owner = f"rehearsal@1/{stage.config.function.name}@2"
-    _command(stage, script, "bootstrap", "bootstrap", "--subject", owner, "--yes")
+    _command(
+        stage, script, "bootstrap", "bootstrap", "--subject", owner, "--oidc-provider", PROVIDER, "--yes"
+    )
     uri = prepare(stage, script, "the first release", scan=True)
     applied = _command(stage, script, "apply", "apply", "--env", ENVIRONMENT, "--image", uri)
     s3, outputs, original = stage.client("s3"), stage.outputs(), photo()
@@ -54,8 +80,10 @@ def first_release(stage: Stage) -> Act:
     detail = f"{half}, through the S3 notification and alias live (version {applied.value('version')})"
     script.stages.append(Done("photo", "done" if is_half else "failed", took_s, detail))
     stage.view.say(f"photo      {detail}, {took_s:.1f} s after the upload")
-    s3.put_object(Bucket=outputs["SourceBucket"], Key="traffic.jpg", Body=original, ContentType="image/jpeg")
-    wait_for_object(s3, outputs["ResizedBucket"], "traffic.jpg")
+    for key in TRAFFIC_KEYS:
+        body = photo(is_portrait=key.startswith("portrait"))
+        s3.put_object(Bucket=outputs["SourceBucket"], Key=key, Body=body, ContentType="image/jpeg")
+        wait_for_object(s3, outputs["ResizedBucket"], key)
     return Act(
         title=script.title,
         story=script.story,
@@ -83,7 +111,7 @@ def broken_change(stage: Stage) -> Act:
     """Act 3: a change that raises is rolled back by an alarm while the stable version serves on."""
     script = Script(
         "3. A broken change",
-        "The new version raises on half of its requests; the alarm takes its traffic away.",
+        "The new version raises on every portrait, half of its requests; the alarm takes its traffic away.",
         "rolled back",
     )
     _begin(stage, script)
@@ -133,11 +161,29 @@ def prepare(stage: Stage, script: Script, change: str, *, scan: bool) -> str:
         stage.view.say(f"packed     {len(body) / 1e6:.0f} MB as a Zip in {took_s:.1f} s")
         return uri
     stage.local_aws.remove_image_at_end(f"{stage.config.function.name}:candidate-{sha or 'untracked'}")
-    _command(stage, script, "build", "build")
+    try:
+        _command(stage, script, "build", "build")
+    except CommandFailed as error:
+        if scan and "the base image cannot be pulled" in error.output:
+            raise ContainersUnusable(f"the base image cannot be pulled ({_reason(error.output)})") from error
+        raise
     _command(stage, script, "smoke", "smoke")
     unscanned = [] if scan and _scan(stage, script) else ["--allow-unscanned"]
     tag = f"{sha or 'untracked'}-rehearsal-{time.time_ns()}"
-    return _command(stage, script, "push", "push", "--tag", tag, *unscanned).value("image_uri")
+    try:
+        return _command(stage, script, "push", "push", "--tag", tag, *unscanned).value("image_uri")
+    except CommandFailed as error:
+        # Docker Desktop's engine lives in a virtual machine, whose loopback is not this machine's.
+        if scan and not sys.platform.startswith("linux"):
+            raise ContainersUnusable("this Docker engine cannot push to the local AWS") from error
+        raise
+
+
+def _reason(output: str) -> str:
+    """Return what a failed command found, in one line."""
+    lines = [line.strip() for line in output.splitlines()]
+    index = next((number for number, line in enumerate(lines) if line.startswith("error: ")), -1)
+    return lines[index + 1] if 0 <= index < len(lines) - 1 else "no reason given"
 
 
 def _scan(stage: Stage, script: Script) -> bool:
@@ -170,8 +216,9 @@ def _command(stage: Stage, script: Script, name: str, *command: str) -> Finished
     started = time.monotonic()
     done = stage.product.run(*command)
     if done.status != Exit.DONE:
-        raise DeployerError(
+        raise CommandFailed(
             f"`deployer {' '.join(command[:2])}` ended with {done.status} in {script.title.lower()}",
+            output=done.output,
             found=done.last_line,
             hint=f"read what it said above, and {stage.local_aws.log_path}",
         )

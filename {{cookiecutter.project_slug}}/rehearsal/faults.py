@@ -9,6 +9,7 @@ from pathlib import Path
 # What an image and a deployment are made from. Not deployer/ or rehearsal/: they run from the checkout.
 _COPIED = (
     "app", "infra", "requirements", "Dockerfile", ".dockerignore", "deploy.toml",
+    "scan-ignore.yaml", ".github/trivy",
 )  # fmt: skip
 
 HEALTHY = """
@@ -19,15 +20,14 @@ RELEASE = "{name}"
 
 BROKEN = '''
 
-# A broken change: every other request raises, as a bug in one code path would; S3's test event does not.
-import random as _random
-
+# A broken change: a bug in one code path, which neither the smoke test's photo nor the probe takes.
 _sound_handler = handler
 
 
 def handler(event, context):
-    """Fail on half of the requests."""
-    if "Records" in event and _random.random() < 0.5:
+    """Fail on portraits."""
+    records = event.get("Records", [])
+    if any(record["s3"]["object"]["key"].startswith("portrait") for record in records):
         raise RuntimeError("this release is broken on purpose ({name})")
     return _sound_handler(event, context)
 '''
@@ -35,6 +35,7 @@ def handler(event, context):
 
 def copy_sources(checkout: Path, folder: Path) -> Path:
     """Copy what a release is made from and return the copy."""
+    folder.mkdir(parents=True)
     for name in _COPIED:
         source, target = checkout / name, folder / name
         if source.is_dir():

@@ -31,6 +31,7 @@ RUN_DIRECTORY = ROOT / "rehearsal" / ".run"
 REGION = "eu-central-1"
 ACCOUNT_ID = "000000000000"
 START_ATTEMPTS = 3
+KEPT_LOGS = 4
 _SIOCGIFADDR = 0x8915
 
 # An allow-list: the user's credentials, profile and region must not reach a rehearsal.
@@ -42,12 +43,15 @@ _INHERITED = (
 
 @dataclass(frozen=True)
 class LocalAws:
-    """A local AWS that answers. `container_endpoint` is the same one, as containers reach it."""
+    """A local AWS that answers.
+
+    `container_endpoint` is the same one, as containers reach it; `state` is a folder that is removed with it.
+    """
 
     endpoint: str
     container_endpoint: str
     region: str
-    registry: str
+    state: Path
     log_path: Path
     watchdog: subprocess.Popen[str]
 
@@ -196,9 +200,12 @@ def _start(
     run_id = f"rehearsal-{uuid.uuid4().hex[:12]}"
     RUN_DIRECTORY.mkdir(parents=True, exist_ok=True)
     log_path = RUN_DIRECTORY / f"local-aws-{port}.log"
+    for old in sorted(RUN_DIRECTORY.glob("local-aws-*.log"), key=lambda path: path.stat().st_mtime)[
+        :-KEPT_LOGS
+    ]:
+        old.unlink(missing_ok=True)
     log_path.unlink(missing_ok=True)
     state = tempfile.mkdtemp(prefix="rehearsal-local-aws-")
-    registry = f"127.0.0.1:{port}"
     watchdog = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("watchdog.py"))],
         stdin=subprocess.PIPE,
@@ -217,7 +224,7 @@ def _start(
         "state_path": state,
         "docker": list(docker or []),
         "label": f"ministack.instance={run_id}:{port}",
-        "registry": f"{registry}/",
+        "registries": [f"127.0.0.1:{port}/", f"localhost:{port}/"],
     }
     try:
         stdin, stdout = _pipes(watchdog)
@@ -236,7 +243,7 @@ def _start(
         )
     endpoint = f"http://127.0.0.1:{port}"
     inside = f"http://host.docker.internal:{port}" if docker else endpoint
-    return LocalAws(endpoint, inside, region, registry, log_path, watchdog)
+    return LocalAws(endpoint, inside, region, Path(state), log_path, watchdog)
 
 
 def _server_environment(

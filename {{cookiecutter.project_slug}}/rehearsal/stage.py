@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import os
 import platform
 import re
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,8 +32,9 @@ from rehearsal.view import View
 
 ENVIRONMENT = "production"
 PHOTO_KEY = "holiday photos/märz.jpg"
+TRAFFIC_KEYS = ("landscape.jpg", "portrait.jpg")
 PHOTO_SIZE = (640, 480)
-RELEASE_REAL_S = 20.0  # how long a whole rollout may take
+RELEASE_REAL_S = 16.0  # how long a whole rollout may take
 SLOWEST, FASTEST = 20.0, 120.0  # faster, and a minute is too short to be looked at twice
 
 
@@ -43,7 +44,7 @@ class Options:
 
     acts: tuple[int, ...] = (1, 2, 3, 4)
     speed: float = 0.0
-    use_docker: bool = True
+    without_docker: str = ""  # why no containers are used; empty to use them if possible
     per_s: float = 15.0
     seed: int = 1
     report: Path = ROOT / "rehearsal" / "report.html"
@@ -93,9 +94,10 @@ class Stage:
 
     def target(self) -> Target:
         """Return what traffic is sent to."""
+        bucket = self.outputs()["SourceBucket"]
         return Target(
             function=self.function,
-            event=s3_event(self.outputs()["SourceBucket"], "traffic.jpg", self.config.function.region),
+            events=[s3_event(bucket, key, self.config.function.region) for key in TRAFFIC_KEYS],
             lambda_client=self.client("lambda"),
             cloudwatch=self.client("cloudwatch"),
             clock=self.clock,
@@ -115,42 +117,42 @@ class Stage:
 @contextlib.contextmanager
 def set_up(options: Options, view: View) -> Iterator[Stage]:
     """Build the stage for the length of a `with` block; nothing of it is left afterwards."""
+    own = load(ROOT / "deploy.toml")
+    speed = options.speed or chosen_speed(own)
     docker, reason = _docker(options)
-    with tempfile.TemporaryDirectory(prefix="rehearsal-", ignore_cleanup_errors=True) as folder:
-        sources = copy_sources(ROOT, Path(folder).resolve())
-        own = load(sources / "deploy.toml")
+    with running(docker=docker, region=own.function.region) as local_aws:
+        # In the folder of the local AWS, so that its watchdog removes it even when this process is killed.
+        sources = copy_sources(ROOT, local_aws.state.resolve() / "sources")
         _use_architecture(sources / "deploy.toml", architecture())
         config = load(sources / "deploy.toml")
         if docker is None:
             template = sources / "infra" / "service.yaml"
             text = zip_function.transformed(template.read_text(encoding="utf-8"))
             template.write_text(text, encoding="utf-8")
-        with running(docker=docker, region=config.function.region) as local_aws:
-            clock = CompressedClock.starting_now(options.speed or chosen_speed(config))
-            package = "image" if docker else "zip"
-            product = Product(sources, local_aws, clock, package, view.heard)
-            stage = Stage(options, config, docker, local_aws, clock, product, view)
-            view.say(f"local AWS at {local_aws.endpoint}, log in {_shown(local_aws.log_path)}")
-            view.say(
-                f"one minute of a release takes {60 / clock.speed:.1f} s: compressed {clock.speed:g} times"
+        clock = CompressedClock.starting_now(speed)
+        product = Product(sources, local_aws, clock, "image" if docker else "zip", view.heard)
+        stage = Stage(options, config, docker, local_aws, clock, product, view)
+        view.say(f"local AWS at {local_aws.endpoint}, log in {_shown(local_aws.log_path)}")
+        view.say(f"one minute of a release takes {60 / speed:.1f} s: compressed {speed:g} times")
+        if own.function.architecture != config.function.architecture:
+            stage.tell(
+                f"architecture {config.function.architecture}, this machine's, "
+                f"instead of deploy.toml's {own.function.architecture}"
             )
-            if own.function.architecture != config.function.architecture:
-                stage.tell(
-                    f"architecture {config.function.architecture}, this machine's, "
-                    f"instead of deploy.toml's {own.function.architecture}"
-                )
-            if docker is None:
-                stage.leave_out(
-                    f"left out: build, smoke, scan, push ({reason}); "
-                    "the function's code runs in a subprocess of the local AWS"
-                )
-            yield stage
+        if docker is None:
+            stage.leave_out(
+                f"left out: build, smoke, scan, push ({reason}); "
+                "the function's code runs in a subprocess of the local AWS"
+            )
+        elif base := os.environ.get("BASE_IMAGE"):
+            stage.tell(f"base image {base} (from BASE_IMAGE), not the one the Dockerfile pins")
+        yield stage
 
 
 def _docker(options: Options) -> tuple[list[str] | None, str]:
     """Return the Docker client's command, or None and why."""
-    if not options.use_docker:
-        return None, "asked for with --no-docker"
+    if options.without_docker:
+        return None, options.without_docker
     try:
         return find_docker(), ""
     except DeployerError as error:
@@ -185,10 +187,12 @@ def chosen_speed(config: Config) -> float:
     return round(min(max(planned_s / RELEASE_REAL_S, SLOWEST), FASTEST))
 
 
-def photo() -> bytes:
+def photo(*, is_portrait: bool = False) -> bytes:
     """Return a JPEG with enough detail to look at."""
     drawing = Image.effect_mandelbrot(PHOTO_SIZE, (-2.1, -1.15, 0.9, 1.1), 90)
     coloured = ImageOps.colorize(drawing, "#0b2440", "#fff3d6", "#0b8f86")
+    if is_portrait:
+        coloured = coloured.transpose(Image.Transpose.ROTATE_90)
     buffer = io.BytesIO()
     coloured.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()

@@ -13,7 +13,7 @@ import json
 import random
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -136,10 +136,10 @@ def metric_data(function: str, minute: int, version: str, row: tuple[int, int, i
 
 @dataclass(frozen=True)
 class Target:
-    """The function under traffic, and the clients to reach it."""
+    """The function under traffic, what it is sent (each event as often), and the clients to reach it."""
 
     function: str
-    event: Mapping[str, Any]
+    events: Sequence[Mapping[str, Any]]
     lambda_client: LambdaClient
     cloudwatch: CloudWatchClient
     clock: CompressedClock
@@ -198,13 +198,13 @@ def flowing(target: Target, *, per_s: float, seed: int, look: Callable[[Watch], 
 def _send(target: Target, watch: Watch, stop: threading.Event, pace: tuple[float, random.Random]) -> None:
     """Send one worker's requests, evenly, until told to stop."""
     per_s, chance = pace
-    payload = json.dumps(target.event).encode()
+    payloads = [json.dumps(event).encode() for event in target.events]
     for _ in range(MAX_REQUESTS // WORKERS):
         if stop.wait(chance.uniform(0.5, 1.5) / per_s) or watch.route is None:
             return
         version = watch.route.draw(chance)
         at = target.clock.now()
-        watch.ledger.add(at, version, _invoke(target, version, payload))
+        watch.ledger.add(at, version, _invoke(target, version, chance.choice(payloads)))
 
 
 def _invoke(target: Target, version: str, payload: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from rehearsal.clock import CompressedClock
 from rehearsal.traffic import Route, Watch
 
 PLAIN_EVERY_S = 5.0
+# Every resource of a stack, every step of a Dockerfile, outputs for GitHub, every look of the engine: all of
+# it is in the logs of a real release, and the live table shows the last.
+_LEFT_OUT = re.compile(r"\s+\w+ \w+ AWS::|\[\S+ \d+/\d+\]|\w+=|now tell|\s+gh variable|wait  +step")
 _COLOURS = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
 
 
@@ -44,9 +48,11 @@ class View:
             self.console.print(escape(story), style="dim")
 
     def heard(self, line: str) -> None:
-        """Take one line of the deployer's output."""
+        """Take one line of the deployer's output; what a reader of a rehearsal need not see is left out."""
         self.engine = line.strip()
-        self.say(f"  | {line.rstrip()}", "dim" if line.startswith(("wait", " ")) else "")
+        if not _LEFT_OUT.match(line):
+            style = "red" if line.startswith("error") else "dim" if line.startswith(("wait", " ")) else ""
+            self.say(f"  | {line.rstrip()}", style)
 
     @contextlib.contextmanager
     def traffic(self) -> Iterator[None]:

@@ -40,7 +40,7 @@ class Orders:
     state_path: str
     docker: list[str] = field(default_factory=list)
     label: str = ""
-    registry: str = ""
+    registries: list[str] = field(default_factory=list)
 
 
 def main() -> int:
@@ -128,7 +128,7 @@ def _names_from(orders: Orders) -> list[str]:
     names = []
     for line in _lines(orders, "image", "ls", "--digests", "--format", form):
         repository, tag, digest = line.split("\t")
-        if repository.startswith(orders.registry):
+        if repository.startswith(tuple(orders.registries)):
             names += [f"{repository}:{tag}"] if tag != "<none>" else []
             names += [f"{repository}@{digest}"] if digest != "<none>" else []
     return names
