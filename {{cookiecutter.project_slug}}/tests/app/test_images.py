@@ -278,6 +278,13 @@ def test_the_limit_is_the_one_that_was_set() -> None:
     assert refusal(encoded(picture((100, 101)), "PNG"), max_pixels=10_000).startswith("too many pixels")
 
 
+def test_webp_has_half_the_limit() -> None:
+    """WebP needs twice the memory of the others for a pixel, so it gets half the pixels."""
+    assert resized(encoded(picture((100, 50)), "WEBP"), max_pixels=10_000)
+    reason = refusal(encoded(picture((100, 51)), "WEBP"), max_pixels=10_000)
+    assert reason == "too many pixels: 100 x 51 is 0.0 MP, allowed are 0.005 MP"
+
+
 def test_a_decompression_bomb_is_refused() -> None:
     """Pillow's own alarm is a refusal like any other, whatever limit was set."""
     reason = refusal(png_header(60_000, 60_000), max_pixels=10**12)
