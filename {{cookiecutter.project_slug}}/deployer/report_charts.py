@@ -58,7 +58,9 @@ def tracks(act: Act, anchor: str) -> tuple[Track, ...]:
         mine = [bucket for bucket in act.served if bucket.version == version]
         if mine:
             rows.append(_served_track(act, scale, mine, peak, role))
-    rows += [_alarm_track(act, scale, name) for name in _alarm_names(act)]
+    names = _alarm_names(act)
+    shared = _shared_prefix(names)
+    rows += [_alarm_track(act, scale, name, name.removeprefix(shared)) for name in names]
     if act.events:
         rows.append(_decision_track(act, scale, anchor))
     return (*rows, Track("", "", _axis(scale))) if rows else ()
@@ -124,8 +126,8 @@ def _served_track(act: Act, scale: Scale, served: list[Served], peak: int, role:
     return Track(f"version {version}", note, _svg(TRACK_PX, shapes, name, _guides(act, scale)), role)
 
 
-def _alarm_track(act: Act, scale: Scale, name: str) -> Track:
-    """Draw one alarm's state as a band."""
+def _alarm_track(act: Act, scale: Scale, name: str, label: str) -> Track:
+    """Draw one alarm's state as a band; `label` is what tells it from the others."""
     shapes: list[str] = []
     spans: list[tuple[float, float, str]] = []
     following = [sample.at for sample in act.samples[1:]] + [act.ended_at]
@@ -142,7 +144,7 @@ def _alarm_track(act: Act, scale: Scale, name: str) -> Track:
         shapes.append(_rect(left, scale.at(until) - left, (4, BAND_PX - 8), f"band-{kind}", title))
     states = list(dict.fromkeys(span[2] for span in spans))
     svg = _svg(BAND_PX, shapes, f"state of alarm {name}: {', then '.join(states)}", _guides(act, scale))
-    return Track(f"alarm {name}", ", ".join(states), svg)
+    return Track(f"alarm {label}", ", ".join(states), svg)
 
 
 def _decision_track(act: Act, scale: Scale, anchor: str) -> Track:
@@ -182,6 +184,15 @@ def _axis(scale: Scale) -> str:
 def _alarm_names(act: Act) -> list[str]:
     """Return every alarm seen in the act, by name."""
     return sorted({name for sample in act.samples for name in sample.alarms})
+
+
+def _shared_prefix(names: list[str]) -> str:
+    """Return what all names begin with, up to a hyphen: the function's name, which only takes room here."""
+    if len(names) < 2:
+        return ""
+    first, last = min(names), max(names)
+    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return first[: first.rfind("-", 0, same) + 1]
 
 
 def _guides(act: Act, scale: Scale) -> str:

@@ -67,7 +67,7 @@ table{border-collapse:collapse;width:100%;font-size:14px;margin-top:14px}
 td,th{text-align:left;padding:6px 10px 6px 0;border-top:1px solid var(--line);vertical-align:top}
 th{font-weight:600;color:var(--soft);border-top:0}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.status-left-out{color:var(--soft)}.status-failed{color:var(--bad);font-weight:600}.status-done{color:var(--good)}
+.status-left-out{color:var(--soft);white-space:nowrap}.status-failed{color:var(--bad);font-weight:600}.status-done{color:var(--good)}
 .pictures{display:flex;flex-wrap:wrap;gap:18px;align-items:flex-end;margin-top:18px}
 figure{margin:0}
 figure img{display:block;max-width:100%;height:auto;border-radius:6px;border:1px solid var(--line)}

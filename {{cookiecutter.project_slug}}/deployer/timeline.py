@@ -195,7 +195,7 @@ def _sample(record: Mapping[str, Any]) -> Sample:
 
 
 def _what(record: Mapping[str, Any]) -> str:
-    """Say in two or three words what one line of `--events` is about; empty for a look that led to waiting."""
+    """Say in two or three words what one line of `--events` is about; empty for mere waiting."""
     match record.get("decision"):
         case "wait":
             return ""

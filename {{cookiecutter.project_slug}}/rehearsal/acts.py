@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deployer.errors import DeployerError, Exit
@@ -118,9 +118,25 @@ def broken_change(stage: Stage) -> Act:
     undo = faults.make_broken_change(stage.product.sources, "act 3")
     try:
         _release(stage, script, "a broken change")
-        return _play(stage, script, lambda _watch, events: [_rollout(stage, "start", events)])
+        act = _play(stage, script, lambda _watch, events: [_rollout(stage, "start", events)])
     finally:
         undo()
+    return _judge_stable(stage, act)
+
+
+def _judge_stable(stage: Stage, act: Act) -> Act:
+    """Say how the stable version served; an act in which it failed or fell silent is not as it should."""
+    stable = act.samples[0].stable
+    requests, errors = act.totals(stable)
+    minutes = {int(bucket.at) for bucket in act.served if bucket.version == stable and bucket.requests}
+    others = {int(bucket.at) for bucket in act.served if bucket.requests}
+    silent = len(others - minutes)
+    note = f"version {stable} served all the while: {requests} requests, {errors} failed"
+    if errors or silent:
+        note = f"version {stable}: {requests} requests, {errors} failed, {silent} minutes without any"
+    stage.view.say(f"  {note}; {act.errors} requests of {act.requests} were lost")
+    outcome = act.outcome if not errors and not silent else f"{act.outcome}, the stable version suffered"
+    return replace(act, outcome=outcome, notes=(*act.notes, note))
 
 
 def killed_release(stage: Stage) -> Act:
@@ -200,7 +216,7 @@ def _scan(stage: Stage, script: Script) -> bool:
         stage.leave_out("scan: vulnerable; a real release stops here, the rehearsal goes on")
         (stage.product.sources / "build" / "scan.json").unlink(missing_ok=True)
     else:
-        why = done.last_line.removeprefix("error: ")
+        why = _reason(done.output)
         script.stages.append(Done("scan", "left out", took_s, f"not scanned: {why}"))
         stage.leave_out(f"not scanned: {why}")
     return False
@@ -236,6 +252,8 @@ def _detail(stage: Stage, name: str, done: Finished) -> str:
             return f"{image.get('reference')} for {image.get('platform')}{named}"
         case "push":
             return done.value("image_uri").partition("@")[2]
+        case "bootstrap":
+            return "roles for GitHub and the image repository, in one stack"
         case "apply":
             return f"version {done.value('version')}"
     return done.last_line

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from deployer.docker import find_docker
 from deployer.errors import DeployerError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -119,16 +120,6 @@ def find_python() -> str:
             hint="make setup (python3 dev.py setup)",
         )
     return str(candidate)
-
-
-def find_docker() -> list[str] | None:
-    """Return the Docker client's command if an engine answers it, else None."""
-    command = [os.environ.get("DOCKER") or "docker"]
-    try:
-        subprocess.run([*command, "version"], capture_output=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return command
 
 
 def bridge_gateway(docker: Sequence[str]) -> str | None:

@@ -1,0 +1,51 @@
+"""The changes a rehearsal releases."""
+
+import ast
+from pathlib import Path
+
+from rehearsal import faults
+from rehearsal.zip_function import transformed
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_checkout_is_never_changed(tmp_path: Path) -> None:
+    """Changes are made in a copy; the checkout's handler stays as it is."""
+    before = (ROOT / "app" / "handler.py").read_bytes()
+    sources = faults.copy_sources(ROOT, tmp_path / "sources")
+    faults.make_broken_change(sources, "test")
+    assert (ROOT / "app" / "handler.py").read_bytes() == before
+    assert (sources / "app" / "handler.py").read_bytes() != before
+
+
+def test_the_broken_change_is_python_and_can_be_undone(tmp_path: Path) -> None:
+    """The broken handler parses, wraps the sound one, and undoing gives the sound one back."""
+    sources = faults.copy_sources(ROOT, tmp_path / "sources")
+    handler = sources / "app" / "handler.py"
+    before = handler.read_text(encoding="utf-8")
+    undo = faults.make_broken_change(sources, "test")
+    functions = [
+        node for node in ast.parse(handler.read_text(encoding="utf-8")).body if hasattr(node, "name")
+    ]
+    assert [node.name for node in functions][-1] == "handler"
+    undo()
+    assert handler.read_text(encoding="utf-8") == before
+
+
+def test_two_healthy_changes_are_two_versions(tmp_path: Path) -> None:
+    """Each healthy change makes other code, or Lambda would return the version that is there."""
+    sources = faults.copy_sources(ROOT, tmp_path / "sources")
+    handler = sources / "app" / "handler.py"
+    texts = [handler.read_text(encoding="utf-8")]
+    for name in ("one", "two"):
+        faults.make_healthy_change(sources, name)
+        texts.append(handler.read_text(encoding="utf-8"))
+        ast.parse(texts[-1])
+    assert len(set(texts)) == 3
+
+
+def test_the_stack_can_be_deployed_without_containers() -> None:
+    """The service template has the one place that is replaced when there is no Docker."""
+    text = transformed((ROOT / "infra" / "service.yaml").read_text(encoding="utf-8"))
+    assert "PackageType: Zip" in text
+    assert "PackageType: Image" not in text

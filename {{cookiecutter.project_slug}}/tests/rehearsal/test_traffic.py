@@ -1,0 +1,59 @@
+"""The router's draws, the ledger, and what is published."""
+
+import random
+
+from rehearsal.traffic import Ledger, Route, metric_data, s3_event
+
+
+def test_router_follows_the_weights() -> None:
+    """Over many independent draws the canary gets its share, within the chance that has."""
+    route, chance = Route("1", "2", 0.1), random.Random(7)  # noqa: S311  # traffic, not a secret
+    drawn = [route.draw(chance) for _ in range(20_000)]
+    assert 0.09 < drawn.count("2") / len(drawn) < 0.11
+    assert set(drawn) == {"1", "2"}
+
+
+def test_router_without_canary_sends_everything_to_stable() -> None:
+    """An alias without weights has one version only."""
+    chance = random.Random(1)  # noqa: S311  # traffic, not a secret
+    assert {Route("7").draw(chance) for _ in range(100)} == {"7"}
+
+
+def test_throttled_requests_are_neither_invocations_nor_errors() -> None:
+    """A throttled request counts as Throttles only, and as lost for who sent it."""
+    ledger = Ledger()
+    for outcome in ("ok", "error", "throttled"):
+        ledger.add(125.0, "3", outcome)
+    assert ledger.points("Invocations") == {120: 2.0}
+    assert ledger.points("Errors") == {120: 1.0}
+    assert ledger.points("Throttles") == {120: 1.0}
+    [served] = ledger.served(100.0, 200.0)
+    assert (served.requests, served.errors) == (3, 2)
+
+
+def test_alarms_see_all_versions_of_the_alias() -> None:
+    """A minute's sum is over both versions, as the alias's own metric is."""
+    ledger = Ledger()
+    ledger.add(60.0, "1", "error")
+    ledger.add(61.0, "2", "error")
+    assert ledger.points("Errors") == {60: 2.0}
+
+
+def test_metrics_have_lambdas_dimensions() -> None:
+    """Each metric is published for the alias and for the version behind it, with sum and sample count right."""
+    data = metric_data("fn", 120, "3", (10, 4, 1))
+    errors = [datum for datum in data if datum["MetricName"] == "Errors"]
+    assert [[pair["Name"] for pair in datum["Dimensions"]] for datum in errors] == [
+        ["FunctionName", "Resource"],
+        ["FunctionName", "Resource", "ExecutedVersion"],
+    ]
+    assert {pair["Value"] for pair in errors[1]["Dimensions"]} == {"fn", "fn:live", "3"}
+    for datum in errors:
+        sums = sum(v * c for v, c in zip(datum["Values"], datum["Counts"], strict=True))
+        assert (sums, sum(datum["Counts"]), datum["Timestamp"]) == (4.0, 10.0, 120)
+
+
+def test_the_event_is_one_the_function_reads() -> None:
+    """The traffic's event has the shape of S3's."""
+    [record] = s3_event("source", "a.jpg", "eu-central-1")["Records"]
+    assert (record["eventSource"], record["s3"]["bucket"]["name"]) == ("aws:s3", "source")
