@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("rehearsal")
-
 
 def rehearse(checkout: Path, report: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Play all acts to the end."""
