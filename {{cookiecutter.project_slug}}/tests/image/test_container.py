@@ -64,7 +64,7 @@ def inside(docker: Docker, image: str) -> Inside:
 
     def run(code: str) -> Any:
         script = f"import json, pathlib\ntask = pathlib.Path('/var/task')\n{code}\nprint(json.dumps(answer))"
-        options = ("--rm", "--read-only", "--user", "12345:23456", "--entrypoint", "python")
+        options = ("--rm", "--read-only", "--user", "12345:23456", "--entrypoint", "python3")
         variables = ("--env", "PYTHONPATH=/var/task", "--env", "AWS_DEFAULT_REGION=eu-west-1")
         printed = docker("run", *options, *variables, image, "-c", script)
         return json.loads(printed.splitlines()[-1])
@@ -147,7 +147,7 @@ def test_the_byte_code_is_used(docker: Docker, image: str) -> None:
     """Starting the function compiles nothing: every module it imports comes from its byte-code."""
     options = ("--rm", "--read-only", "--env", "PYTHONPATH=/var/task", "--env", "RESIZED_BUCKET=resized")
     # The interpreter says on stderr from which file each module's code comes; here it says it to us.
-    script = "exec python -v -c 'import app.handler' 2>&1"
+    script = "exec python3 -v -c 'import app.handler' 2>&1"
     told = docker("run", *options, "--entrypoint", "/bin/sh", image, "-c", script)
     origins = re.findall(r"# code object from '?(/var/task/[^\s']+)", told)
     assert len(origins) > 100

@@ -115,7 +115,7 @@ RULES: dict[Rule, list[tuple[str, str]]] = {
         (r"(?m)^USER", "ADD https://example.com/x /x\nUSER"),
         (r"\A", "# syntax=docker/dockerfile:1\n"),
     ],
-    the_python_version_is_said_once: [(r"python -m pip", "python3.13 -m pip")],
+    the_python_version_is_said_once: [(r"python3 -m pip", "python3.13 -m pip")],
 }
 MUTANTS = [
     pytest.param(rule, pattern, replacement, id=f"{rule.__name__}-{number}")
