@@ -148,21 +148,18 @@ def _entry_faults(entry: object, today: date) -> list[str]:
     return faults
 
 
-def redacted(report: dict[str, Any]) -> dict[str, Any]:
+def redacted(report: Any) -> Any:
     """Return the report without the lines in which secrets were found.
 
     Trivy masks what it recognised and shows the lines around it, where the other half of a pair may stand.
     """
-    results = [
-        {
-            **result,
-            "Secrets": [{**secret, "Match": "", "Code": {"Lines": None}} for secret in result["Secrets"]],
-        }
-        if result.get("Secrets")
-        else result
-        for result in report.get("Results") or []
-    ]
-    return {**report, "Results": results}
+    match report:
+        case dict():
+            hidden = {"Match": "", "Code": {"Lines": None}}
+            return {key: hidden[key] if key in hidden else redacted(value) for key, value in report.items()}
+        case list():
+            return [redacted(item) for item in report]
+    return report
 
 
 def judge(
