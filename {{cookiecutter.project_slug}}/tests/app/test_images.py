@@ -203,9 +203,11 @@ def test_orientation_is_read_from_every_pixel_corner() -> None:
         assert ImageChops.difference(image, expected).getextrema()[1] <= 8  # the edge's rounding
 
 
-def test_broken_exif_is_no_reason_to_refuse() -> None:
+@pytest.mark.parametrize("exif", [b"MM\x00*garbage", b"not a TIFF header", b""])
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_broken_exif_is_no_reason_to_refuse(name: str, exif: bytes) -> None:
     """A picture with unreadable EXIF is shown as it is."""
-    _, image = resized(encoded(picture((64, 32)), "JPEG", exif=b"Exif\x00\x00MM\x00*garbage"))
+    _, image = resized(encoded(picture((64, 32)), name, exif=b"Exif\x00\x00" + exif))
     assert image.size == (32, 16)
 
 
