@@ -4,27 +4,32 @@ The alias is read back before every decision and is the only state, so a killed 
 again. What is true in each state, and what may happen in it:
 
     no marker, no weights    not started: refuse, or first step, or all at once when the plan has no steps
-    run                      stable and canary share the traffic: wait, next step, all traffic, roll back
-    bake                     the canary has all traffic: wait, finish, roll back
+    run                      stable and canary share the traffic: wait, next step, all traffic, pause, back
+    bake                     the canary has all traffic: wait, finish, pause, back
+    pause                    as run or bake, but time moves nothing on: wait, back
     done, rolled-back        nothing of this rollout is left to do
     weights, no marker       somebody else shifts traffic: refuse
+
+The gates are asked in every state in which the canary has traffic, a pause included.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 from deployer import marker as markers
 from deployer.model import (
     AlarmState,
     AliasState,
-    AliasWrite,
     Decision,
     Done,
     Evidence,
     Finish,
     Marker,
+    OnLowTraffic,
+    OnSlow,
     Outcome,
+    Pause,
     Promote,
     Refuse,
     Rollback,
@@ -34,6 +39,9 @@ from deployer.model import (
     SetWeight,
     Wait,
 )
+
+BLIND_LIMIT_S = 600.0
+SLOW = "slow calls"
 
 
 def decide(plan: RolloutPlan, alias: AliasState, evidence: Evidence, now: float) -> Decision:
@@ -79,13 +87,15 @@ def _ended_elsewhere(plan: RolloutPlan, marker: Marker | None) -> Decision:
         return Refuse(f"the rollout `{plan.id}` is no longer on the alias", "deployer status")
     if marker.state is RolloutState.DONE:
         return Done(RolloutState.DONE, f"version {plan.target} already serves all traffic")
-    return Done(
-        RolloutState.ROLLED_BACK, f"version {plan.target} was rolled back: {marker.why or 'no reason kept'}"
-    )
+    why = marker.why or "no reason kept"
+    return Done(RolloutState.ROLLED_BACK, f"version {plan.target} was rolled back: {why}")
 
 
 def _begin(plan: RolloutPlan, alias: AliasState, evidence: Evidence) -> Decision:
-    """Refuse what must not start; else move the first share of traffic."""
+    """Refuse what must not start; else move the first share of traffic.
+
+    A red alarm does not block the release that may be its cure, as long as the canary can be compared.
+    """
     if len(alias.text) > markers.MAX_TEXT:
         return Refuse(
             f"the alias's description has {len(alias.text)} characters of its own, "
@@ -98,56 +108,92 @@ def _begin(plan: RolloutPlan, alias: AliasState, evidence: Evidence) -> Decision
     if missing:
         return Refuse(f"alarm `{missing[0]}` does not exist", "deployer apply, or correct it in deploy.toml")
     firing = _in_state(evidence, AlarmState.ALARM)
-    if firing:
-        return Refuse(
-            f"alarm `{firing[0]}` is in ALARM before any traffic moved",
-            f"wait until it is OK, or start with --despite-alarm {firing[0]} if this release is the fix",
-        )
+    caution = f"; alarm `{firing[0]}` was in ALARM before it began" if firing else ""
     if not plan.steps:
-        return Promote("the plan has no steps: all traffic at once")
-    return SetWeight(1, plan.steps[0].weight_pct, f"first step, {plan.steps[0].weight_pct} % of traffic")
+        if firing and not plan.is_forced:
+            return Refuse(
+                f"alarm `{firing[0]}` is in ALARM, and without steps nothing can be compared",
+                "wait until it is OK, or --force REASON if this release is its cure",
+            )
+        return Promote(f"the plan has no steps: all traffic at once{caution}")
+    return SetWeight(1, plan.steps[0].weight_pct, f"first step, {plan.steps[0].weight_pct} % of traffic{caution}")
 
 
 def _go_on(plan: RolloutPlan, marker: Marker, evidence: Evidence, now: float) -> Decision:
     """Decide while the canary has traffic: what is wrong first, then what is not yet known, then time."""
-    broken = _what_is_wrong(evidence)
-    if broken:
-        return Rollback(broken)
-    baking = marker.state is RolloutState.BAKE
-    bake_s = plan.final_bake_s if baking else plan.steps[marker.step - 1].bake_s
+    paused = marker.state is RolloutState.PAUSE
     baked_s = max(0.0, now - marker.at)
-    share = "all traffic" if baking else f"{plan.steps[marker.step - 1].weight_pct} %"
-    if baked_s < bake_s:
-        return Wait(
-            bake_s - baked_s, f"step {marker.step}/{marker.steps} at {share}: {baked_s:.0f} of {bake_s} s"
-        )
-
+    broken = _what_is_wrong(plan, marker, evidence)
+    if broken and not plan.only_observes and not (paused and isinstance(broken, Pause)):
+        return broken
+    observed = f"; observed only: {broken.reason}" if broken and plan.only_observes else ""
+    if paused:
+        left_s = plan.max_pause_s - baked_s
+        if left_s > 0:
+            return Wait(left_s, f"paused for {baked_s:.0f} of at most {plan.max_pause_s} s{observed}")
+        return Rollback(f"paused for {plan.max_pause_s} s and nobody decided")
+    place = _Place.of(plan, marker)
+    if baked_s < place.bake_s:
+        return Wait(place.bake_s - baked_s, f"{place.name}: {baked_s:.0f} of {place.bake_s} s{observed}")
     unknown = _what_is_unknown(evidence)
-    if unknown and not plan.promote_without_data:
-        left_s = bake_s + plan.max_extend_s - baked_s
+    if unknown and not plan.only_observes:
+        left_s = place.bake_s + plan.max_extend_s - baked_s
         if left_s > 0:
             return Wait(left_s, f"{unknown}: extended by up to {plan.max_extend_s} s")
-        return Rollback(f"{unknown} after {plan.max_extend_s} s of extension")
-    caution = f" ({unknown}; on_no_data = promote)" if unknown else ""
-    if baking:
-        return Finish(f"watched {bake_s} s at all traffic{caution}")
+        if plan.on_low_traffic is OnLowTraffic.FAIL:
+            return Rollback(f"{unknown} after {plan.max_extend_s} s of extension")
+        if plan.on_low_traffic is OnLowTraffic.PAUSE:
+            return Pause(f"{unknown} after {plan.max_extend_s} s of extension")
+    good = unknown or f"{place.bake_s} s at {place.share} were good"
+    return next_move(plan, marker, f"{good}{observed}")
+
+
+def next_move(plan: RolloutPlan, marker: Marker, reason: str) -> SetWeight | Promote | Finish:
+    """Return what comes after the present step."""
+    if plan.is_bake(marker.step):
+        return Finish(reason)
     if marker.step < len(plan.steps):
-        following = plan.steps[marker.step]
-        return SetWeight(marker.step + 1, following.weight_pct, f"{bake_s} s at {share} were good{caution}")
-    return Promote(f"{bake_s} s at {share} were good{caution}")
+        return SetWeight(marker.step + 1, plan.steps[marker.step].weight_pct, reason)
+    return Promote(reason)
 
 
-def _what_is_wrong(evidence: Evidence) -> str | None:
-    """Return why the canary must go, or None."""
-    firing = _in_state(evidence, AlarmState.ALARM)
-    if firing:
-        return f"alarm `{firing[0]}` went to ALARM"
-    missing = _in_state(evidence, AlarmState.MISSING)
-    if missing:
-        return f"alarm `{missing[0]}` no longer exists"
+@dataclass(frozen=True)
+class _Place:
+    """The present step in words: its bake in seconds, its share of traffic, its name."""
+
+    bake_s: int
+    share: str
+    name: str
+
+    @classmethod
+    def of(cls, plan: RolloutPlan, marker: Marker) -> _Place:
+        if plan.is_bake(marker.step):
+            return cls(plan.final_bake_s, "all traffic", "final bake at all traffic")
+        step = plan.steps[marker.step - 1]
+        share = f"{step.weight_pct} %"
+        return cls(step.bake_s, share, f"step {marker.step}/{len(plan.steps)} at {share}")
+
+
+def _what_is_wrong(plan: RolloutPlan, marker: Marker, evidence: Evidence) -> Rollback | Pause | None:
+    """Return why the canary must go, or must not go on, or None."""
+    began = marker.starts[0]
+    for name, reading in sorted(evidence.alarms.items()):
+        if reading.state is AlarmState.MISSING:
+            return Rollback(f"alarm `{name}` no longer exists")
+        # One that was red before the rollout began says nothing about the canary.
+        if reading.state is AlarmState.ALARM and (reading.since is None or reading.since >= began):
+            return Rollback(f"alarm `{name}` went to ALARM")
     if not evidence.alarms:
-        return "no alarm watches the function any more"
-    return next((v.sentence for v in evidence.verdicts if v.outcome is Outcome.FAIL), None)
+        return Rollback("no alarm watches the function any more")
+    failed = [verdict for verdict in evidence.verdicts if verdict.outcome is Outcome.FAIL]
+    for verdict in failed:
+        if verdict.metric != SLOW or plan.on_slow is OnSlow.ROLLBACK:
+            return Rollback(verdict.sentence)
+    if failed and plan.on_slow is OnSlow.PAUSE:
+        return Pause(failed[0].sentence)
+    if evidence.blind_s >= BLIND_LIMIT_S:
+        return Pause(f"nothing could be measured for {evidence.blind_s:.0f} s")
+    return None
 
 
 def _what_is_unknown(evidence: Evidence) -> str | None:
@@ -155,69 +201,18 @@ def _what_is_unknown(evidence: Evidence) -> str | None:
     silent = _in_state(evidence, AlarmState.INSUFFICIENT_DATA)
     if silent:
         return f"alarm `{silent[0]}` has no data"
-    return next((v.sentence for v in evidence.verdicts if v.outcome is not Outcome.PASS), None)
+    unproven = (Outcome.INCONCLUSIVE, Outcome.UNMEASURABLE)
+    return next((v.sentence for v in evidence.verdicts if v.outcome in unproven), None)
 
 
 def _in_state(evidence: Evidence, state: AlarmState) -> list[str]:
-    return sorted(name for name, found in evidence.alarms.items() if found is state)
+    return sorted(name for name, reading in evidence.alarms.items() if reading.state is state)
 
 
 def _expected_routing(plan: RolloutPlan, marker: Marker) -> Routing | None:
-    """Return where the alias must send traffic in the marker's state; None for a step the plan lacks."""
-    if marker.state is RolloutState.BAKE:
+    """Return where the alias must send traffic at the marker's step; None for a step the plan lacks."""
+    if plan.is_bake(marker.step):
         return Routing(marker.to_version)
-    if not 1 <= marker.step <= len(plan.steps):
+    if marker.step < 1:
         return None
     return Routing(marker.from_version, marker.to_version, plan.steps[marker.step - 1].weight_pct)
-
-
-def write_for(
-    decision: SetWeight | Promote | Finish | Rollback,
-    plan: RolloutPlan,
-    alias: AliasState,
-    now: float,
-) -> AliasWrite:
-    """Return the one UpdateAlias that carries the decision out: traffic and marker in the same call.
-
-    Raises ValueError when the alias's own text leaves no room for the marker, which `decide` refuses first.
-    """
-    before = alias.marker if alias.marker is not None and alias.marker.is_active else None
-    marker = before or Marker(
-        id=plan.id,
-        from_version=alias.routing.stable,
-        to_version=plan.target,
-        step=0,
-        steps=len(plan.steps),
-        at=int(now),
-        plan=plan.fingerprint,
-        state=RolloutState.RUN,
-    )
-    match decision:
-        case SetWeight(step, weight_pct, _):
-            marker = replace(marker, step=step, at=int(now), state=RolloutState.RUN)
-            description = markers.render(alias.text, marker)
-            return AliasWrite(marker.from_version, description, canary=plan.target, weight_pct=weight_pct)
-        case Promote():
-            state = RolloutState.BAKE if plan.final_bake_s > 0 else RolloutState.DONE
-            marker = replace(marker, at=int(now), state=state)
-            return AliasWrite(plan.target, markers.render(alias.text, marker))
-        case Finish():
-            marker = replace(marker, at=int(now), state=RolloutState.DONE)
-            return AliasWrite(plan.target, markers.render(alias.text, marker))
-        case Rollback(reason):
-            return rollback_write(alias, target=marker.from_version, reason=reason)
-
-
-def rollback_write(alias: AliasState, *, target: str, reason: str) -> AliasWrite:
-    """Return the one UpdateAlias that gives all traffic to `target` and clears the weights.
-
-    It works on every alias: without a readable marker, or without room for one, the people's own text stays
-    and only the marker is left out, since traffic matters more than the record.
-    """
-    if alias.marker is None:
-        return AliasWrite(target, alias.text)
-    marker = replace(alias.marker, state=RolloutState.ROLLED_BACK, why=reason)
-    try:
-        return AliasWrite(target, markers.render(alias.text, marker))
-    except ValueError:
-        return AliasWrite(target, alias.text)

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from deployer.errors import DeployerError, Exit
-from deployer.model import RolloutPlan, Step
+from deployer.marker import MAX_STEPS
+from deployer.model import OnLowTraffic, OnSlow, RolloutPlan, Step
 
 ALIAS = "live"
 
@@ -78,10 +79,21 @@ class StepSettings(_Section):
 class Environment(_Section):
     """How a release reaches one environment; no steps means all at once."""
 
-    steps: list[StepSettings] = []
+    steps: Annotated[list[StepSettings], Field(max_length=MAX_STEPS)] = []
     final_bake_s: Annotated[int, Field(ge=0, le=21600)] = 0
     max_extend_s: Annotated[int, Field(ge=0, le=21600)] = 600
-    on_no_data: Literal["rollback", "promote"] = "rollback"
+    max_pause_s: Annotated[int, Field(ge=60, le=86400)] = 3600
+    mode: Literal["act", "observe"] = "act"
+    on_low_traffic: Literal["pause", "promote", "fail"] = "pause"
+    on_slow: Literal["pause", "rollback", "off"] = "pause"
+    on_cancel: Literal["rollback", "hold"] = "rollback"
+    second_rollout: Literal["refuse", "supersede"] = "refuse"
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+    error_floor_pct: Annotated[float, Field(gt=0, le=100)] = 0.5
+    max_error_pct: Annotated[float, Field(gt=0, le=100)] = 1.0
+    min_canary_invocations: Annotated[int, Field(ge=1)] = 50
+    slow_ms: Annotated[int, Field(ge=0)] = 0  # 0 is the stable version's own p90
+    settle_s: Annotated[int, Field(ge=0, le=900)] = 120
     alarms: list[Annotated[str, Field(min_length=1, max_length=255)]] = []
 
     @model_validator(mode="after")
@@ -99,7 +111,10 @@ class Environment(_Section):
             steps=tuple(Step(s.weight_pct, s.bake_s) for s in self.steps),
             final_bake_s=self.final_bake_s,
             max_extend_s=self.max_extend_s,
-            promote_without_data=self.on_no_data == "promote",
+            max_pause_s=self.max_pause_s,
+            on_low_traffic=OnLowTraffic(self.on_low_traffic),
+            on_slow=OnSlow(self.on_slow),
+            only_observes=self.mode == "observe",
         )
 
 

@@ -1,6 +1,9 @@
 """The rollout's state as text in the alias's Description. Pure.
 
-    my own words [lc1 id=7f3a from=41 to=42 step=2/5 at=1763712000 plan=9c1e st=run]
+    my own words [lc1 id=7f3a from=41 to=42 step=2/5 at=1763712000+312 plan=9c1e st=run]
+
+`at` is when the first step began and how long each later one began after the one before; `t`, if there, is
+how many seconds after the last of them the present state began.
 
 The Description is the only place that one UpdateAlias changes together with the traffic; aliases take no
 tags. Source: at most 256 characters, https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html
@@ -9,11 +12,13 @@ tags. Source: at most 256 characters, https://docs.aws.amazon.com/lambda/latest/
 from __future__ import annotations
 
 import re
+from itertools import accumulate, pairwise
 
 from deployer.model import Marker, RolloutState
 
 MAX_DESCRIPTION = 256
-MAX_TEXT = 100
+MAX_TEXT = 80
+MAX_STEPS = 8
 _MARKER = re.compile(r"\s*\[lc1 (?P<fields>[^\[\]]*)\]\s*$")
 _FIELD = re.compile(r"(\w+)=(\S+)")
 
@@ -30,16 +35,20 @@ def parse(description: str) -> tuple[str, Marker | None]:
     head, _, why = match["fields"].partition(" why=")
     fields = dict(_FIELD.findall(head))
     try:
-        step, steps = fields["step"].split("/")
+        step, steps = (int(number) for number in fields["step"].split("/"))
+        first, *gaps = (int(number) for number in fields["at"].split("+"))
+        starts = tuple(accumulate(gaps, initial=first))
+        if len(starts) != step:
+            return text, None
         marker = Marker(
             id=fields["id"],
             from_version=fields["from"],
             to_version=fields["to"],
-            step=int(step),
-            steps=int(steps),
-            at=int(fields["at"]),
+            steps=steps,
+            starts=starts,
             plan=fields["plan"],
             state=RolloutState(fields["st"]),
+            since_s=int(fields.get("t", "0")),
             why=why,
         )
     except (KeyError, ValueError):
@@ -50,13 +59,15 @@ def parse(description: str) -> tuple[str, Marker | None]:
 def render(text: str, marker: Marker) -> str:
     """Return the Description that holds both; only `why` is shortened, and only to fit 256 characters.
 
-    Raises ValueError when the people's own text leaves no room (more than 100 characters).
+    Raises ValueError when the people's own text leaves no room (more than 80 characters).
     """
     if len(text) > MAX_TEXT:
         raise ValueError(f"the alias description has {len(text)} characters, at most {MAX_TEXT} leave room")
+    gaps = "".join(f"+{later - earlier}" for earlier, later in pairwise(marker.starts))
+    since = f" t={marker.since_s}" if marker.since_s else ""
     fields = (
         f"id={marker.id} from={marker.from_version} to={marker.to_version} step={marker.step}/{marker.steps} "
-        f"at={marker.at} plan={marker.plan} st={marker.state.value}"
+        f"at={marker.starts[0]}{gaps}{since} plan={marker.plan} st={marker.state.value}"
     )
     lead = f"{text} " if text else ""
     why = re.sub(r"[\[\]\s]+", " ", marker.why).strip()

@@ -25,9 +25,26 @@ class RolloutState(Enum):
     """Where a rollout is; written into the alias marker as `st=`."""
 
     RUN = "run"  # the canary has a step's share of the traffic
+    PAUSE = "pause"  # as in run or bake, but only a person or a failed gate moves it on
     BAKE = "bake"  # the canary has all traffic and is still watched
     DONE = "done"  # the canary became the stable version
     ROLLED_BACK = "rolled-back"  # all traffic is on the version that was stable before
+
+
+class OnLowTraffic(Enum):
+    """What follows when a step was extended and there is still too little data to judge by."""
+
+    PAUSE = "pause"  # a person decides; nobody does within max_pause_s: back
+    PROMOTE = "promote"  # go on, and say that nothing proves it
+    FAIL = "fail"  # back to the stable version
+
+
+class OnSlow(Enum):
+    """What follows when the canary is slower than the stable version, and only slower."""
+
+    PAUSE = "pause"  # a person decides
+    ROLLBACK = "rollback"  # back to the stable version
+    OFF = "off"  # durations are not compared
 
 
 @dataclass(frozen=True)
@@ -42,8 +59,10 @@ class Step:
 class RolloutPlan:
     """What `canary.decide` follows: which version, called what, in which steps.
 
-    No steps means all traffic at once. `is_begun` is True once this rollout has written to the alias: what
-    it then no longer finds there was ended by somebody else, and is not begun again.
+    No steps means all traffic at once. `only_observes` lets time alone move the rollout: what would have
+    ended it is reported. `is_forced` lets it start although an alarm is red and nothing can be compared.
+    `is_begun` is True once this rollout has written to the alias: what it then no longer finds there was
+    ended by somebody else, and is not begun again.
     """
 
     id: str
@@ -51,14 +70,21 @@ class RolloutPlan:
     steps: tuple[Step, ...]
     final_bake_s: int = 0
     max_extend_s: int = 600
-    promote_without_data: bool = False
+    max_pause_s: int = 3600
+    on_low_traffic: OnLowTraffic = OnLowTraffic.PAUSE
+    on_slow: OnSlow = OnSlow.PAUSE
+    only_observes: bool = False
+    is_forced: bool = False
     is_begun: bool = False
 
     @property
     def fingerprint(self) -> str:
-        """Four hex digits of the settings, so that a resume under other settings is noticed."""
-        settings = (self.steps, self.final_bake_s, self.max_extend_s, self.promote_without_data)
-        return hashlib.sha256(repr(settings).encode()).hexdigest()[:4]
+        """Four hex digits of the steps, so that a resume under other steps is noticed."""
+        return hashlib.sha256(repr((self.steps, self.final_bake_s)).encode()).hexdigest()[:4]
+
+    def is_bake(self, step: int) -> bool:
+        """Tell whether that step, from 1, is the final bake: the one behind the last step."""
+        return step > len(self.steps)
 
 
 @dataclass(frozen=True)
@@ -74,23 +100,34 @@ class Routing:
 class Marker:
     """A rollout's whole state, kept in the alias's Description next to the weights it explains.
 
-    `at` is when the current step began, in whole seconds since the epoch; `step` counts from 1.
+    `starts` is when each step so far began, in whole seconds since the epoch, the final bake included;
+    `since_s` is how long after the last of them the present state began (a pause, or the end of one).
     """
 
     id: str
     from_version: str
     to_version: str
-    step: int
     steps: int
-    at: int
+    starts: tuple[int, ...]
     plan: str
     state: RolloutState
+    since_s: int = 0
     why: str = ""
 
     @property
     def is_active(self) -> bool:
         """True while the rollout still has decisions to make."""
-        return self.state in (RolloutState.RUN, RolloutState.BAKE)
+        return self.state in (RolloutState.RUN, RolloutState.PAUSE, RolloutState.BAKE)
+
+    @property
+    def step(self) -> int:
+        """The present step, from 1; 0 before the first."""
+        return len(self.starts)
+
+    @property
+    def at(self) -> int:
+        """When the present state began, in seconds since the epoch."""
+        return self.starts[-1] + self.since_s if self.starts else 0
 
 
 @dataclass(frozen=True)
@@ -122,12 +159,21 @@ class AliasWrite:
 class Evidence:
     """What is known about the canary now.
 
-    `alarms` maps each watched alarm's name to its state. `verdicts` is where the comparison of the two
-    versions' own metrics reports; a verdict that says `fail` rolls back.
+    `alarms` maps each watched alarm's name to its state and since when. `verdicts` is what the comparison of
+    the two versions' own metrics concluded. `blind_s` is how long AWS has not answered.
     """
 
-    alarms: Mapping[str, AlarmState] = field(default_factory=dict)
+    alarms: Mapping[str, AlarmReading] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] = ()
+    blind_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class AlarmReading:
+    """An alarm's state, and since when it is in it (seconds since the epoch; None: not known)."""
+
+    state: AlarmState
+    since: float | None = None
 
 
 class Outcome(Enum):
@@ -141,10 +187,11 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """One comparison's conclusion with the sentence that explains it."""
+    """One comparison's conclusion with the sentence that explains it. `metric` is what was compared."""
 
     outcome: Outcome
     sentence: str
+    metric: str = "errors"
 
 
 @dataclass(frozen=True)
@@ -167,6 +214,13 @@ class SetWeight:
 @dataclass(frozen=True)
 class Promote:
     """Give the canary all traffic; it is still watched when the plan has a final bake."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Keep the weight and wait for a person."""
 
     reason: str
 
@@ -201,7 +255,7 @@ class Done:
     reason: str
 
 
-Decision = Wait | SetWeight | Promote | Finish | Rollback | Refuse | Done
+Decision = Wait | SetWeight | Promote | Pause | Finish | Rollback | Refuse | Done
 
 
 @dataclass(frozen=True)
