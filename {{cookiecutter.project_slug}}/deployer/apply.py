@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deployer import plan as plans
-from deployer.aws import Aws, NotFound
+from deployer.aws import Aws
+from deployer.aws_errors import NotFound
 from deployer.errors import DeployerError, Exit
 from deployer.model import Observed
 from deployer.stack import Stack

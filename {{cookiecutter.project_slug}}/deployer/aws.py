@@ -6,27 +6,18 @@ AWS errors are translated here, once; every other module sees DeployerError, Con
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config as ClientConfig
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    WaiterError,
-)
-from botocore.exceptions import ConnectionError as NetworkError
 
 from deployer import marker
+from deployer.aws_errors import NotFound, translated
 from deployer.config import ALIAS
 from deployer.config import Config as DeployConfig
-from deployer.errors import DeployerError
-from deployer.model import AlarmState, AliasState, AliasWrite, FunctionState, Routing
+from deployer.metrics import Metrics
+from deployer.model import AlarmReading, AlarmState, AliasState, AliasWrite, FunctionState, Routing
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -42,69 +33,6 @@ _CLIENT = ClientConfig(
     retries={"mode": "standard", "total_max_attempts": 5},
     tcp_keepalive=True,
 )
-_TRANSIENT = frozenset(
-    {"ServiceException", "InternalFailure", "InternalError", "ServiceUnavailable", "TooManyRequestsException"}
-    | {"Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestTimeout", "InternalServiceError"}
-)
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
-_EXPIRED = frozenset(
-    {"ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId"}
-)
-
-
-class Conflict(DeployerError):
-    """Somebody else changed the function or the alias between our read and our write."""
-
-
-class Unavailable(DeployerError):
-    """AWS did not answer, or asked to come back later; nothing is known about what it would have said."""
-
-
-class NotFound(DeployerError):
-    """What was asked for does not exist."""
-
-
-@contextmanager
-def translated(call: str) -> Iterator[None]:
-    """Turn botocore's errors into ours; `call` says what was being done, for the message.
-
-    Raises Conflict, Unavailable, NotFound or DeployerError; never shows a credential.
-    """
-    try:
-        yield
-    except WaiterError as error:
-        raise DeployerError(f"{call} did not finish", found=str(error), hint="deployer status") from error
-    except ClientError as error:
-        raise _translate(call, error) from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        raise DeployerError(
-            "there are no AWS credentials",
-            found="found none in the environment, the profile or the role of this machine",
-            hint="aws sso login, or set AWS_PROFILE; in GitHub Actions see docs/runbook.md",
-        ) from error
-    except (NetworkError, HTTPClientError) as error:
-        raise Unavailable(f"{call}: AWS did not answer", found=str(error), hint="try again") from error
-    except BotoCoreError as error:
-        raise DeployerError(f"{call} failed", found=str(error), hint="deployer doctor") from error
-
-
-def _translate(call: str, error: ClientError) -> DeployerError:
-    code = error.response.get("Error", {}).get("Code", "")
-    message = error.response.get("Error", {}).get("Message", str(error))
-    found = f"{code}: {message}"
-    if code in ("PreconditionFailedException", "ResourceConflictException"):
-        return Conflict(f"{call}: somebody else changed it meanwhile", found=found, hint="deployer status")
-    if code in _TRANSIENT:
-        return Unavailable(f"{call}: AWS asked to come back later", found=found, hint="try again")
-    if code in ("ResourceNotFoundException", "RepositoryNotFoundException", "ImageNotFoundException"):
-        return NotFound(f"{call}: not found", found=found, hint="deployer doctor")
-    if code in _DENIED:
-        return DeployerError(
-            f"{call}: not allowed", found=found, hint="compare the role with infra/bootstrap.yaml"
-        )
-    if code in _EXPIRED:
-        return DeployerError(f"{call}: the credentials are not valid", found=found, hint="sign in again")
-    return DeployerError(f"{call} failed", found=found, hint="deployer doctor")
 
 
 class Aws:
@@ -116,7 +44,7 @@ class Aws:
         with translated("reading the AWS configuration"):
             session = boto3.session.Session(region_name=region)
             self._lambda: LambdaClient = session.client("lambda", config=_CLIENT)
-            self._cloudwatch: CloudWatchClient = session.client("cloudwatch", config=_CLIENT)
+            self.cloudwatch: CloudWatchClient = session.client("cloudwatch", config=_CLIENT)
             self.cloudformation: CloudFormationClient = session.client("cloudformation", config=_CLIENT)
             self.ecr: ECRClient = session.client("ecr", config=_CLIENT)
             self._sts: STSClient = session.client("sts", config=_CLIENT)
@@ -159,23 +87,31 @@ class Aws:
                 RevisionId=revision,
             )
 
-    def alarms(self, names: tuple[str, ...]) -> dict[str, AlarmState]:
-        """Return the state of each named alarm; one that does not exist is MISSING, never left out.
+    def metrics(self) -> Metrics:
+        """Return the numbers of the alias's versions."""
+        return Metrics(self.cloudwatch, self.function_name)
+
+    def alarms(self, names: tuple[str, ...]) -> dict[str, AlarmReading]:
+        """Return each named alarm's state and since when; one that does not exist is MISSING.
 
         Composite alarms are asked for explicitly, since DescribeAlarms omits them otherwise.
         Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
         """
-        states = dict.fromkeys(names, AlarmState.MISSING)
+        states = dict.fromkeys(names, AlarmReading(AlarmState.MISSING))
         for start in range(0, len(names), 100):
             with translated("reading the alarms"):
-                found = self._cloudwatch.describe_alarms(
+                found = self.cloudwatch.describe_alarms(
                     AlarmNames=list(names[start : start + 100]),
                     AlarmTypes=["MetricAlarm", "CompositeAlarm"],
                     MaxRecords=100,
                 )
             for alarm in [*found.get("MetricAlarms", []), *found.get("CompositeAlarms", [])]:
                 if alarm.get("AlarmName") in states:
-                    states[alarm["AlarmName"]] = AlarmState(alarm["StateValue"])
+                    since = alarm.get("StateTransitionedTimestamp") or alarm.get("StateUpdatedTimestamp")
+                    reading = AlarmReading(
+                        AlarmState(alarm["StateValue"]), since.timestamp() if since else None
+                    )
+                    states[alarm["AlarmName"]] = reading
         return states
 
     def function(self) -> FunctionState:

@@ -116,7 +116,9 @@ def _begin(plan: RolloutPlan, alias: AliasState, evidence: Evidence) -> Decision
                 "wait until it is OK, or --force REASON if this release is its cure",
             )
         return Promote(f"the plan has no steps: all traffic at once{caution}")
-    return SetWeight(1, plan.steps[0].weight_pct, f"first step, {plan.steps[0].weight_pct} % of traffic{caution}")
+    return SetWeight(
+        1, plan.steps[0].weight_pct, f"first step, {plan.steps[0].weight_pct} % of traffic{caution}"
+    )
 
 
 def _go_on(plan: RolloutPlan, marker: Marker, evidence: Evidence, now: float) -> Decision:

@@ -10,13 +10,14 @@ from typing import Annotated, Literal
 import typer
 
 from deployer import bootstrap as account
-from deployer import commands, github, image_commands
+from deployer import commands, github, image_commands, rollout_commands
 from deployer.aws import AwsFactory, connect
 from deployer.clock import Clock, SystemClock
 from deployer.commands import Context
 from deployer.config import load
 from deployer.console import Output
 from deployer.errors import DeployerError, Exit
+from deployer.moves import Wish
 
 app = typer.Typer(
     name="deployer",
@@ -38,11 +39,9 @@ Image = Annotated[str | None, typer.Option("--image", help="REPOSITORY@sha256:DI
 Events = Annotated[
     Path | None, typer.Option("--events", help="Append one JSON line per decision to this file.")
 ]
-Despite = Annotated[
-    list[str] | None,
-    typer.Option("--despite-alarm", help="Do not watch this alarm: when the release is the fix for it."),
-]
+Reason = Annotated[str, typer.Option(help="Kept in the alias's marker.")]
 
+ASKED = "asked for by hand"
 PRODUCTION: Literal["production"] = "production"
 SETTINGS = Path("deploy.toml")
 
@@ -196,24 +195,76 @@ def rollout_start(
     ctx: typer.Context,
     env: Env = PRODUCTION,
     version: Annotated[str | None, typer.Option(help="Which version; default: the newest.")] = None,
+    force: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Start although something speaks against it.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Take the first step only.")] = False,
     config: ConfigPath = SETTINGS,
     events: Events = None,
-    despite_alarm: Despite = None,
 ) -> int:
-    """Roll a version out, step by step, and back when an alarm says so (exit 4)."""
-    return commands.start_rollout(_context(ctx, env, config, events), version, tuple(despite_alarm or ()))
+    """Roll a version out, step by step, and back when a gate says so (exit 4)."""
+    how = rollout_commands.Start(version, force, detach)
+    return rollout_commands.start(_context(ctx, env, config, events), how)
 
 
 @rollout_app.command("resume")
 def rollout_resume(
     ctx: typer.Context,
     env: Env = PRODUCTION,
+    detach: Annotated[bool, typer.Option("--detach", help="End a pause, and leave the rest.")] = False,
     config: ConfigPath = SETTINGS,
     events: Events = None,
-    despite_alarm: Despite = None,
 ) -> int:
-    """Go on with a rollout whose process was lost, from the step it is in."""
-    return commands.resume_rollout(_context(ctx, env, config, events), tuple(despite_alarm or ()))
+    """Go on with a rollout that was paused, or whose process was lost, from the step it is in."""
+    return rollout_commands.resume(_context(ctx, env, config, events), detach=detach)
+
+
+@rollout_app.command("pause")
+def rollout_pause(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    reason: Reason = ASKED,
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+) -> int:
+    """Keep the weight until somebody resumes; the gates stay awake."""
+    return rollout_commands.ask(_context(ctx, env, config, events), Wish.PAUSE, reason)
+
+
+@rollout_app.command("skip")
+def rollout_skip(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    reason: Reason = ASKED,
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+) -> int:
+    """Take the next step now."""
+    return rollout_commands.ask(_context(ctx, env, config, events), Wish.SKIP, reason)
+
+
+@rollout_app.command("promote")
+def rollout_promote(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    reason: Reason = ASKED,
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+) -> int:
+    """Give the canary all traffic now."""
+    return rollout_commands.ask(_context(ctx, env, config, events), Wish.PROMOTE, reason)
+
+
+@rollout_app.command("abort")
+def rollout_abort(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    reason: Reason = ASKED,
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+) -> int:
+    """End the running rollout and give all traffic back."""
+    return rollout_commands.ask(_context(ctx, env, config, events), Wish.ABORT, reason)
 
 
 @app.command()
@@ -223,7 +274,7 @@ def rollback(
     to: Annotated[
         str | None, typer.Option(help="Which version; default: the one that was stable before.")
     ] = None,
-    reason: Annotated[str, typer.Option(help="Kept in the alias's marker.")] = "asked for by hand",
+    reason: Reason = ASKED,
     only_if_owner: Annotated[
         str | None, typer.Option(help="Only a running rollout of this id, or of this GitHub run.")
     ] = None,

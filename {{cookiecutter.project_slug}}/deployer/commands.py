@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from deployer import github, report, rollout
 from deployer import plan as plans
 from deployer.apply import Release, apply, observe
-from deployer.aws import Aws, AwsFactory, NotFound
+from deployer.aws import Aws, AwsFactory
+from deployer.aws_errors import NotFound
 from deployer.clock import Clock
 from deployer.config import Config
 from deployer.console import Output
 from deployer.errors import DeployerError, Exit
-from deployer.model import Done, Finish, Promote, Refuse, Rollback, RolloutPlan, RolloutState, Tick, Wait
 from deployer.stack import Stack
-
-_QUIET_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -85,38 +79,6 @@ def apply_plan(context: Context, image_uri: str | None, stack_role_arn: str | No
     return Exit.DONE
 
 
-def start_rollout(context: Context, version: str | None, despite: tuple[str, ...]) -> Exit:
-    """Roll a version out by the environment's steps, after checks that move no traffic."""
-    aws = context.aws()
-    target = version or aws.newest_version()
-    alias = aws.alias()
-    if alias.routing.stable != target and alias.routing.canary is None:
-        _check_version(aws, alias.routing.stable, target)
-        _probe(context, aws, target)
-    settings = context.config.environment(context.environment)
-    made = settings.rollout_plan(github.rollout_id(context.output.environ), target)
-    return _run(context, aws, made, _watched(context, aws, despite))
-
-
-def resume_rollout(context: Context, despite: tuple[str, ...]) -> Exit:
-    """Go on with the rollout the alias says is running, from the step it is in."""
-    aws = context.aws()
-    marker = aws.alias().marker
-    if marker is None or not marker.is_active:
-        if marker is not None and marker.state is RolloutState.DONE:
-            context.output.say(f"nothing to resume: version {marker.to_version} serves all traffic")
-            return Exit.DONE
-        raise DeployerError(
-            "there is no rollout to resume",
-            found=f"found {marker.state.value if marker else 'no marker'} on the alias, expected run or bake",
-            hint="deployer rollout start",
-            exit_code=Exit.REFUSED,
-        )
-    settings = context.config.environment(context.environment)
-    made = replace(settings.rollout_plan(marker.id, marker.to_version), is_begun=True)
-    return _run(context, aws, made, _watched(context, aws, despite))
-
-
 def rollback(context: Context, reason: str, to: str | None, only_owner: str | None) -> Exit:
     """Give all traffic back to the stable version with one call."""
     aws = context.aws()
@@ -147,133 +109,17 @@ def status(context: Context) -> Exit:
     for version in filter(None, (alias.routing.stable, alias.routing.canary)):
         about = aws.describe_version(version)
         context.output.say(f"version    {version}: {about['description'] or 'no description'}")
-    context.output.say(report.describe_alarms(aws.alarms(_watched(context, aws, ()))))
+    context.output.say(report.describe_alarms(aws.alarms(watched_alarms(context, aws))))
     return Exit.DONE
 
 
-def _run(context: Context, aws: Aws, made: RolloutPlan, alarms: tuple[str, ...]) -> Exit:
-    ticks: list[Tick] = []
-
-    def tell(tick: Tick) -> None:
-        context.output.event(report.tick_event(tick))
-        is_new = not ticks or not isinstance(tick.decision, Wait) or not isinstance(ticks[-1].decision, Wait)
-        if is_new or tick.at - told[0] >= _QUIET_S:
-            context.output.say_decision(report.describe_decision(tick.decision))
-            told[0] = tick.at
-        if not (ticks and isinstance(tick.decision, Wait) and isinstance(ticks[-1].decision, Wait)):
-            ticks.append(tick)
-
-    told = [0.0]
-    stop = rollout.Stop()
-    context.output.say(f"rollout    {made.id} of version {made.target}, watching {', '.join(alarms)}")
-    started_at = context.clock.now()
-    try:
-        with _signals(stop):
-            last = rollout.run(aws, rollout.Rollout(made, alarms, tell, stop), context.clock)
-    finally:
-        summary = report.rollout_summary(ticks, function=aws.function_name, started_at=started_at)
-        context.output.summarize(summary)
-    match last.decision:
-        case Rollback(reason) | Done(RolloutState.ROLLED_BACK, reason):
-            raise DeployerError(
-                f"version {made.target} was rolled back",
-                found=reason,
-                hint="docs/runbook.md, section Rolled back",
-                exit_code=Exit.ROLLED_BACK,
-            )
-        case Refuse(reason, hint):
-            raise DeployerError("the rollout was refused", found=reason, hint=hint, exit_code=Exit.REFUSED)
-        case Finish() | Promote() | Done():
-            context.output.say_decision(f"done       version {made.target} serves all traffic")
-    return Exit.DONE
-
-
-@contextmanager
-def _signals(stop: rollout.Stop) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into a request to stop.
-
-    GitHub sends SIGINT on cancel and SIGTERM 7.5 s later. Source:
-    https://docs.github.com/actions/reference/workflow-cancellation-reference
-    """
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        stop(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _watched(context: Context, aws: Aws, despite: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the alarms to watch: the stack's and deploy.toml's, without those the user named."""
+def watched_alarms(context: Context, aws: Aws) -> tuple[str, ...]:
+    """Return the alarms to watch: the stack's and deploy.toml's."""
     state = context.stack(aws).read()
     listed = state.outputs.get("AlarmNames", "") if state else ""
     names = [name for name in listed.split(",") if name]
     names += context.config.environment(context.environment).alarms
-    unknown = sorted(set(despite) - set(names))
-    if unknown:
-        raise DeployerError(
-            f"`{unknown[0]}` is not a watched alarm",
-            found=f"expected one of {', '.join(names)}",
-            hint="deployer status",
-            exit_code=Exit.USAGE,
-        )
-    return tuple(name for name in dict.fromkeys(names) if name not in despite)
-
-
-def _check_version(aws: Aws, stable: str, target: str) -> None:
-    """Refuse what Lambda would refuse after traffic moved, with a clearer message.
-
-    Source: both versions of a weighted alias need the same role and dead-letter target,
-    https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
-    """
-    if target == "$LATEST":
-        raise DeployerError(
-            "`$LATEST` cannot be rolled out", found="expected a published version", exit_code=Exit.REFUSED
-        )
-    old, new = aws.describe_version(stable), aws.describe_version(target)
-    for what in ("role", "dead_letter"):
-        if old[what] != new[what]:
-            raise DeployerError(
-                f"versions {stable} and {target} differ in their {what.replace('_', '-')}",
-                found=f"found `{new[what]}`, expected `{old[what]}`",
-                hint="release that change all at once: steps = [] for one release",
-                exit_code=Exit.REFUSED,
-            )
-    if new["state"] != "Active":
-        raise DeployerError(
-            f"version {target} cannot serve",
-            found=f"found state {new['state']}, expected Active",
-            hint="deployer apply",
-            exit_code=Exit.REFUSED,
-        )
-
-
-def _probe(context: Context, aws: Aws, target: str) -> None:
-    """Ask the new version directly, before any traffic: one that cannot even start is refused here."""
-    error, answer = aws.invoke(target, S3_TEST_EVENT)
-    if error is not None:
-        message = answer.get("errorMessage", "") if isinstance(answer, dict) else str(answer)
-        raise DeployerError(
-            f"version {target} does not answer its trigger's test event",
-            found=f"found {error}: {message[:300]}",
-            hint=f"aws logs tail /aws/lambda/{aws.function_name}",
-            exit_code=Exit.REFUSED,
-        )
-    context.output.say(f"probe      version {target} answers its trigger's test event")
-
-
-S3_TEST_EVENT = {
-    "Service": "Amazon S3",
-    "Event": "s3:TestEvent",
-    "Time": "1970-01-01T00:00:00.000Z",
-    "Bucket": "probe",
-    "RequestId": "probe",
-    "HostId": "probe",
-}
+    return tuple(dict.fromkeys(names))
 
 
 def _checked(image_uri: str | None) -> str | None:

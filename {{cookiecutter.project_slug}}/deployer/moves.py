@@ -136,7 +136,7 @@ def _unmoved(alias: AliasState, marker: Marker) -> AliasWrite:
 def _no_rollout(marker: Marker | None) -> DeployerError:
     return DeployerError(
         "no rollout is running",
-        found=f"found {marker.state.value if marker else 'no marker'} on the alias, expected run, pause or bake",
+        found=f"found {marker.state.value if marker else 'no marker'}, expected run, pause or bake",
         hint="deployer rollout start",
         exit_code=Exit.REFUSED,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from deployer.aws import NotFound, translated
+from deployer.aws_errors import NotFound, translated
 from deployer.errors import DeployerError
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ from typing import Any
 from deployer import plan as plans
 from deployer.errors import DeployerError
 from deployer.model import (
-    AlarmState,
+    AlarmReading,
     AliasState,
     AliasWrite,
     Decision,
     Done,
     Finish,
+    Pause,
     Promote,
     Refuse,
     Rollback,
@@ -63,6 +64,8 @@ def describe_decision(decision: Decision) -> str:
             return f"set weight {reason}"
         case Promote(reason):
             return f"promote    {reason}"
+        case Pause(reason):
+            return f"pause      {reason}"
         case Finish(reason) | Done(_, reason):
             return f"done       {reason}"
         case Rollback(reason):
@@ -95,9 +98,9 @@ def describe_alias(alias: AliasState) -> str:
     return "\n".join(lines)
 
 
-def describe_alarms(alarms: Mapping[str, AlarmState]) -> str:
+def describe_alarms(alarms: Mapping[str, AlarmReading]) -> str:
     """Return one line per alarm."""
-    return "\n".join(f"alarm      {name}: {state.value}" for name, state in sorted(alarms.items()))
+    return "\n".join(f"alarm      {name}: {reading.state.value}" for name, reading in sorted(alarms.items()))
 
 
 def tick_event(tick: Tick) -> dict[str, Any]:
@@ -110,7 +113,11 @@ def tick_event(tick: Tick) -> dict[str, Any]:
         "stable": write.version if write else routing.stable,
         "canary": write.canary if write else routing.canary,
         "weight_pct": write.weight_pct if write else routing.weight_pct,
-        "alarms": {name: state.value for name, state in tick.evidence.alarms.items()},
+        "alarms": {name: reading.state.value for name, reading in tick.evidence.alarms.items()},
+        "verdicts": [
+            {"metric": verdict.metric, "outcome": verdict.outcome.value, "sentence": verdict.sentence}
+            for verdict in tick.evidence.verdicts
+        ],
         "decision": _verb(tick.decision),
         "reason": tick.decision.reason,
         "state": _state_after(tick),
@@ -169,6 +176,8 @@ def _verb(decision: Decision) -> str:
             return "set-weight"
         case Promote():
             return "promote"
+        case Pause():
+            return "pause"
         case Finish() | Done():
             return "done"
         case Rollback():
@@ -190,6 +199,8 @@ def _state_after(tick: Tick) -> str | None:
             return RolloutState.BAKE.value if is_watched else RolloutState.DONE.value
         case SetWeight():
             return RolloutState.RUN.value
+        case Pause():
+            return RolloutState.PAUSE.value
         case Done(state, _):
             return state.value
         case Wait() | Refuse():

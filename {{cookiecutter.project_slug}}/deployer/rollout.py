@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from deployer import canary
-from deployer.aws import Aws, Conflict, Unavailable
+from deployer import canary, moves
+from deployer.aws import Aws
+from deployer.aws_errors import Conflict, Unavailable
 from deployer.clock import Clock
 from deployer.errors import DeployerError, Exit
+from deployer.gate import Gate
 from deployer.model import (
     AliasState,
     AliasWrite,
     Decision,
     Done,
-    Evidence,
     Finish,
+    Pause,
     Promote,
     Refuse,
     Rollback,
@@ -28,9 +30,9 @@ from deployer.model import (
     Tick,
     Wait,
 )
+from deployer.moves import Wish
 
 POLL_S = 15.0
-BLIND_LIMIT_S = 600.0
 CONFLICT_LIMIT = 10
 _SLICE_S = 0.5
 
@@ -51,23 +53,24 @@ class Rollout:
     """What one rollout needs to know; the same on a resume."""
 
     plan: RolloutPlan
-    alarms: tuple[str, ...]
+    gate: Gate
     tell: Callable[[Tick], None]
     stop: Stop = field(default_factory=Stop)
+    holds_on_cancel: bool = False
 
 
-def tick(aws: Aws, plan: RolloutPlan, alarms: tuple[str, ...], clock: Clock) -> Tick:
-    """Read the alias and the alarms, decide, and write at most once.
+def tick(aws: Aws, plan: RolloutPlan, gate: Gate, clock: Clock) -> Tick:
+    """Read alias, alarms and metrics, decide, and write at most once: six calls at the most.
 
     Raises Conflict when the alias moved between the read and the write, Unavailable when AWS did not answer.
     """
     alias = aws.alias()
-    evidence = Evidence(alarms=aws.alarms(alarms))
     now = clock.now()
+    evidence = gate.look(aws, plan, alias, now)
     decision = canary.decide(plan, alias, evidence, now)
     match decision:
-        case SetWeight() | Promote() | Finish() | Rollback():
-            write = canary.write_for(decision, plan, alias, now)
+        case SetWeight() | Promote() | Pause() | Finish() | Rollback():
+            write = moves.write_for(decision, plan, alias, now)
             aws.update_alias(write, revision=alias.revision)
             return Tick(now, alias, evidence, decision, write)
         case Wait() | Refuse() | Done():
@@ -85,7 +88,7 @@ def run(aws: Aws, rollout: Rollout, clock: Clock) -> Tick:
         if rollout.stop.signal:
             raise _interrupted(aws, rollout)
         try:
-            last = tick(aws, plan, rollout.alarms, clock)
+            last = tick(aws, plan, rollout.gate, clock)
         except Conflict:
             conflicts += 1
             if conflicts > CONFLICT_LIMIT:
@@ -93,7 +96,7 @@ def run(aws: Aws, rollout: Rollout, clock: Clock) -> Tick:
             continue
         except Exception as error:
             blind_since = blind_since or clock.now()
-            if isinstance(error, Unavailable) and clock.now() - blind_since < BLIND_LIMIT_S:
+            if isinstance(error, Unavailable) and clock.now() - blind_since < canary.BLIND_LIMIT_S:
                 _wait(clock, POLL_S, rollout.stop)
                 continue
             if plan.is_begun:
@@ -108,13 +111,20 @@ def run(aws: Aws, rollout: Rollout, clock: Clock) -> Tick:
             _wait(clock, min(last.decision.seconds, POLL_S), rollout.stop)
 
 
+def begin(aws: Aws, rollout: Rollout, clock: Clock) -> Tick:
+    """Take the first step, or refuse it, and return: whoever resumes goes on. Raises what `tick` raises."""
+    first = tick(aws, rollout.plan, rollout.gate, clock)
+    rollout.tell(first)
+    return first
+
+
 def _is_last(decision: Decision, plan: RolloutPlan) -> bool:
     match decision:
         case Done() | Refuse() | Rollback() | Finish():
             return True
         case Promote():
             return plan.final_bake_s == 0
-        case SetWeight() | Wait():
+        case SetWeight() | Pause() | Wait():
             return False
 
 
@@ -126,6 +136,12 @@ def _wait(clock: Clock, seconds: float, stop: Stop) -> None:
 
 
 def _interrupted(aws: Aws, rollout: Rollout) -> DeployerError:
+    if rollout.holds_on_cancel:
+        return DeployerError(
+            f"stopped by {rollout.stop.signal}, and the traffic stays as it is (on_cancel = hold)",
+            hint="deployer rollout resume, or `deployer rollback`",
+            exit_code=Exit.INTERRUPTED,
+        )
     outcome = roll_back(aws, reason=f"stopped by {rollout.stop.signal}", only_owner=rollout.plan.id)
     where = f"all traffic is on version {outcome.version}" if outcome.version else "no traffic had moved"
     return DeployerError(
@@ -179,6 +195,24 @@ def roll_back(aws: Aws, *, reason: str, only_owner: str | None = None, to: str |
     )
 
 
+def wish(aws: Aws, plan: RolloutPlan, wanted: Wish, clock: Clock, why: str) -> AliasWrite:
+    """Carry out what a person asks of the running rollout, from any machine; returns what was written.
+
+    Raises DeployerError (exit 5) when no rollout is in a state for it, Conflict when the alias keeps moving.
+    """
+    for attempt in range(CONFLICT_LIMIT):
+        alias = aws.alias()
+        write = moves.write_for_wish(wanted, plan, alias, clock.now(), why)
+        try:
+            aws.update_alias(write, revision=alias.revision)
+        except Conflict:
+            if attempt == CONFLICT_LIMIT - 1:
+                raise
+            continue
+        return write
+    raise AssertionError("the loop returns or raises")
+
+
 def is_owned_by(rollout_id: str, owner: str) -> bool:
     """Tell whether a rollout is an owner's: the very id, or an attempt of a GitHub run (`RUN.ATTEMPT`)."""
     return rollout_id == owner or rollout_id.startswith(f"{owner}.")
@@ -200,7 +234,7 @@ def _rollback_write(
         )
     if routing == type(routing)(target) and (marker is None or not marker.is_active):
         return RolledBack(None, f"version {target} already serves all traffic")
-    return canary.rollback_write(alias, target=target, reason=reason)
+    return moves.rollback_write(alias, target=target, reason=reason)
 
 
 def _earlier_version(alias: AliasState) -> str | None:

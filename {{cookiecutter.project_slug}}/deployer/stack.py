@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from deployer.aws import translated
+from deployer.aws_errors import translated
 from deployer.clock import Clock
 from deployer.errors import DeployerError
 from deployer.model import StackState

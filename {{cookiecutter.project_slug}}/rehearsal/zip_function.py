@@ -17,7 +17,8 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from deployer.aws import Aws, translated
+from deployer.aws import Aws
+from deployer.aws_errors import translated
 from deployer.config import Config
 from deployer.errors import DeployerError
 from deployer.model import FunctionState

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from deployer import marker
-from deployer.aws import Conflict, NotFound, Unavailable
-from deployer.model import AlarmState, AliasState, AliasWrite, FunctionState, Routing
+from deployer.aws_errors import Conflict, NotFound, Unavailable
+from deployer.counts import Counts, Minute
+from deployer.metrics import Baseline
+from deployer.model import AlarmReading, AlarmState, AliasState, AliasWrite, FunctionState, Routing
 
 
 class VirtualClock:
@@ -43,6 +45,56 @@ class Death(BaseException):
 
 
 @dataclass
+class Traffic:
+    """What each version does with the calls it gets: calls per minute of the alias, and rates (0-1)."""
+
+    per_minute: int = 600
+    error_rate: dict[str, float] = field(default_factory=dict)
+    slow_rate: dict[str, float] = field(default_factory=dict)
+
+    def counts(self, version: str, calls: int) -> Counts:
+        """Return one version's minute with that many calls: its rates to the nearest call."""
+        return Counts(
+            calls,
+            errors=round(calls * self.error_rate.get(version, 0.0)),
+            slow=round(calls * self.slow_rate.get(version, 0.0)),
+        )
+
+
+@dataclass
+class FakeMetrics:
+    """Both versions' numbers, as the routing of the alias at each minute would have made them."""
+
+    aws: FakeAws
+
+    def baseline(self, stable: str, until: int) -> Baseline:
+        """Return the hour before."""
+        self.aws._begin("GetMetricData")
+        found = Baseline(self.aws.traffic.counts(stable, 60 * self.aws.traffic.per_minute), 200.0, 900.0)
+        self.aws._end("GetMetricData")
+        return found
+
+    def minutes(self, versions, since, until, slow_ms):
+        """Return the minutes so far."""
+        self.aws._begin("GetMetricData")
+        stable, canary = versions
+        found = []
+        for at in range(since // 60 * 60, int(until) + 1, 60):
+            share = self.aws.weight_at(at) / 100
+            to_canary = round(self.aws.traffic.per_minute * share)
+            to_stable = self.aws.traffic.per_minute - to_canary
+            found.append(
+                Minute(
+                    at,
+                    canary=self.aws.traffic.counts(canary, to_canary),
+                    stable=self.aws.traffic.counts(stable, to_stable),
+                )
+            )
+        self.aws._end("GetMetricData")
+        return tuple(found)
+
+
+@dataclass
 class FakeAws:
     """The part of `deployer.aws.Aws` that a rollout uses, with RevisionIds and Lambda's own refusals."""
 
@@ -53,7 +105,8 @@ class FakeAws:
     description: str = ""
     canary: str | None = None
     weight_pct: int = 0
-    states: dict[str, AlarmState] = field(default_factory=lambda: {"errors": AlarmState.OK})
+    states: dict[str, AlarmReading] = field(default_factory=lambda: {"errors": AlarmReading(AlarmState.OK)})
+    traffic: Traffic = field(default_factory=lambda: Traffic())
     roles: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     writes: list[AliasWrite] = field(default_factory=list)
@@ -67,9 +120,9 @@ class FakeAws:
         self.description, self.canary, self.weight_pct = text, canary, weight_pct
         return self
 
-    def given_alarm(self, name: str, state: AlarmState) -> FakeAws:
+    def given_alarm(self, name: str, state: AlarmState, since: float | None = None) -> FakeAws:
         """Put an alarm into a state; MISSING removes it."""
-        self.states[name] = state
+        self.states[name] = AlarmReading(state, since)
         return self
 
     def given_failure(self, call_number: int, error: BaseException) -> FakeAws:
@@ -107,10 +160,14 @@ class FakeAws:
         self._end("GetAlias")
         return state
 
-    def alarms(self, names: tuple[str, ...]) -> dict[str, AlarmState]:
+    def metrics(self) -> FakeMetrics:
+        """Return the numbers of the versions."""
+        return FakeMetrics(self)
+
+    def alarms(self, names: tuple[str, ...]) -> dict[str, AlarmReading]:
         """Read the alarms; one that is not there is MISSING."""
         self._begin("DescribeAlarms")
-        found = {name: self.states.get(name, AlarmState.MISSING) for name in names}
+        found = {name: self.states.get(name, AlarmReading(AlarmState.MISSING)) for name in names}
         self._end("DescribeAlarms")
         return found
 
@@ -129,6 +186,15 @@ class FakeAws:
         self._revision += 1
         self.writes.append(write)
         self._end("UpdateAlias")
+
+    def weight_at(self, at: float) -> int:
+        """Return the canary's share at that time by the marker's own record of its steps."""
+        _, found = marker.parse(self.description)
+        if found is None:
+            return 0
+        weights = [write.weight_pct if write.canary else 100 for write in self.writes]
+        begun = [weight for start, weight in zip(found.starts, weights, strict=False) if start <= at]
+        return begun[-1] if begun else 0
 
     def someone_else_writes(self) -> None:
         """Change the alias's revision, as any UpdateAlias does, even one that changes nothing."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from deployer.apply import Applied, Release, apply
-from deployer.aws import NotFound
+from deployer.aws_errors import NotFound
 from deployer.errors import DeployerError, Exit
 from deployer.model import AliasState, FunctionState, Routing, StackState
 from deployer.plan import Desired

@@ -10,7 +10,8 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
-from deployer.aws import Aws, Conflict, NotFound, Unavailable, translated
+from deployer.aws import Aws
+from deployer.aws_errors import Conflict, NotFound, Unavailable, translated
 from deployer.clock import SystemClock
 from deployer.errors import DeployerError
 from deployer.model import AlarmState, AliasWrite, Routing

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deployer import marker, rollout
-from deployer.aws import Conflict, Unavailable
+from deployer.aws_errors import Conflict, Unavailable
 from deployer.errors import DeployerError, Exit
 from deployer.model import AlarmState, Done, Finish, Rollback, RolloutPlan, RolloutState, Step
 from tests.deployer.fakes import Death, FakeAws, VirtualClock

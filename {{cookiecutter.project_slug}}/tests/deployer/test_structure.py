@@ -9,12 +9,12 @@ import pytest
 
 DEPLOYER = Path(__file__).parents[2] / "deployer"
 PURE = {
-    "canary", "config", "errors", "findings", "marker", "model", "plan", "report", "report_charts", "report_html",
+    "canary", "config", "counts", "eprocess", "errors", "evidence", "moves", "verdicts", "findings", "marker", "model", "plan", "report", "report_charts", "report_html",
     "timeline",
 }  # fmt: skip
 HOMES = {
     "boto3": {"aws"},
-    "botocore": {"aws", "stack"},
+    "botocore": {"aws", "aws_errors", "stack"},
     "subprocess": {"docker", "github"},
     "rich": {"console"},
     "typer": {"cli"},

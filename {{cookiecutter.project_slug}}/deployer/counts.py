@@ -1,0 +1,95 @@
+"""What the gate judges by: counts per minute, its settings, the rollout so far. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deployer.model import Outcome
+
+
+@dataclass(frozen=True)
+class Counts:
+    """One version's calls in one minute; `slow` are those that took longer than the limit in use.
+
+    Throttled calls are in neither `calls` nor `errors`.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    """
+
+    calls: int = 0
+    errors: float = 0
+    slow: int = 0
+    throttles: int = 0
+
+
+@dataclass(frozen=True)
+class Minute:
+    """What both versions did in one minute, by one source of calls.
+
+    `at` is the start of the minute in seconds since the epoch. Each source (the alias's traffic, each
+    probe) is a stratum of its own: a version is compared with the other on the same calls only.
+    """
+
+    at: int
+    canary: Counts
+    stable: Counts
+    source: str = "traffic"
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """What counts as worse. `alpha` is a probability, `_pct` are percentage points, `_s` seconds.
+
+    `attempts`: how often the source tries a failing call in all (3 for asynchronous events).
+    `slow_outcome`: what a slower canary leads to; `INCONCLUSIVE` holds the rollout, `FAIL` rolls it back.
+    Raises ValueError for an alpha outside (0, 0.5).
+    """
+
+    alpha: float = 0.01
+    floor_pct: float = 0.5
+    compare_slow: bool = False
+    slow_floor_pct: float = 5.0
+    slow_outcome: Outcome = Outcome.INCONCLUSIVE
+    min_canary_invocations: int = 50
+    settle_s: float = 120.0
+    slo_error_pct: float = 1.0
+    attempts: int = 1
+    stale_after_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 0.5:
+            raise ValueError(f"alpha is `{self.alpha}`, expected more than 0 and less than 0.5")
+
+    @property
+    def alpha_per_metric(self) -> float:
+        """Return each metric's part of alpha."""
+        return self.alpha / (2 if self.compare_slow else 1)
+
+
+@dataclass(frozen=True)
+class StepStart:
+    """When a step began (seconds since the epoch) and the canary's weight in it; 100 in the final bake."""
+
+    at: float
+    weight_pct: int
+
+
+@dataclass(frozen=True)
+class RolloutSoFar:
+    """What is known about the rollout besides its counts.
+
+    `starts` are the steps so far, the current one last; earlier ones that nobody remembers may be missing,
+    but never the first. `read_at` is when the metrics were last read completely, None for never.
+    `before` is what the stable version did in the hour before the first step.
+    """
+
+    stable: str
+    canary: str
+    starts: tuple[StepStart, ...]
+    read_at: float | None
+    p99_duration_s: float = 0.0
+    before: Counts = Counts()
+
+    @property
+    def current(self) -> StepStart:
+        """Return the step that runs now."""
+        return self.starts[-1]

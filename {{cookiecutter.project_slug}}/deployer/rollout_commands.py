@@ -1,0 +1,270 @@
+"""The commands about a rollout: start, resume, and what a person may ask of it on the way. Shell."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import FrameType
+
+from deployer import github, report, rollout
+from deployer.aws import Aws
+from deployer.commands import Context, watched_alarms
+from deployer.config import Environment
+from deployer.counts import GateSettings
+from deployer.errors import DeployerError, Exit
+from deployer.gate import Gate
+from deployer.model import (
+    AliasState,
+    AliasWrite,
+    Done,
+    Finish,
+    Outcome,
+    Promote,
+    Refuse,
+    Rollback,
+    RolloutPlan,
+    RolloutState,
+    Tick,
+    Wait,
+)
+from deployer.moves import Wish
+
+_QUIET_S = 60.0
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a rollout is begun: `force` is the reason for starting although something speaks against it."""
+
+    version: str | None = None
+    force: str | None = None
+    detach: bool = False
+
+
+def start(context: Context, how: Start) -> Exit:
+    """Roll a version out by the environment's steps, after checks that move no traffic.
+
+    With `detach` only the first step is taken: `resume` goes on, from any machine.
+    """
+    aws = context.aws()
+    settings = context.config.environment(context.environment)
+    rollout_id = github.rollout_id(context.output.environ)
+    target = how.version or aws.newest_version()
+    alias = _without_other_rollout(context, aws, settings, rollout_id)
+    if alias.routing.stable != target and alias.routing.canary is None:
+        _check_version(aws, alias.routing.stable, target)
+        _probe(context, aws, target)
+    if how.force is not None:
+        context.output.say(f"forced     {how.force}")
+        context.output.event(
+            {"at": context.clock.now(), "kind": "forced", "id": rollout_id, "reason": how.force}
+        )
+        context.output.summarize(f"Forced: {how.force}\n")
+    plan = replace(settings.rollout_plan(rollout_id, target), is_forced=how.force is not None)
+    return _run(context, aws, plan, detach=how.detach)
+
+
+def resume(context: Context, *, detach: bool) -> Exit:
+    """Go on with the rollout the alias says is running, from the step it is in; a paused one is resumed.
+
+    With `detach` a paused rollout is resumed and left to the process that drives it.
+    """
+    aws = context.aws()
+    marker = aws.alias().marker
+    if marker is not None and marker.state is RolloutState.DONE:
+        context.output.say(f"nothing to resume: version {marker.to_version} serves all traffic")
+        return Exit.DONE
+    plan = _running_plan(context, aws)
+    if marker is not None and marker.state is RolloutState.PAUSE:
+        rollout.wish(aws, plan, Wish.RESUME, context.clock, "resumed")
+        context.output.say("resume     the step's bake starts again")
+    return Exit.DONE if detach else _run(context, aws, plan)
+
+
+def ask(context: Context, wish: Wish, reason: str) -> Exit:
+    """Carry out a person's wish with one UpdateAlias; whoever drives the rollout notices by itself."""
+    aws = context.aws()
+    write = rollout.wish(aws, _running_plan(context, aws), wish, context.clock, reason)
+    context.output.event(_wish_event(context, wish, write, reason))
+    shared = f", version {write.canary} {write.weight_pct} %" if write.canary else ""
+    context.output.say_decision(
+        f"{wish.value:<10} version {write.version} {100 - write.weight_pct} %{shared}: {reason}"
+    )
+    return Exit.DONE
+
+
+def _wish_event(context: Context, wish: Wish, write: AliasWrite, reason: str) -> dict[str, object]:
+    return {
+        "at": context.clock.now(),
+        "kind": "wish",
+        "decision": wish.value,
+        "stable": write.version,
+        "canary": write.canary,
+        "weight_pct": write.weight_pct,
+        "reason": reason,
+    }
+
+
+def _running_plan(context: Context, aws: Aws) -> RolloutPlan:
+    """Return the plan of the rollout on the alias. Raises DeployerError (exit 5) when there is none."""
+    marker = aws.alias().marker
+    if marker is None or not marker.is_active:
+        raise DeployerError(
+            "no rollout is running",
+            found=f"found {marker.state.value if marker else 'no marker'}, expected run, pause or bake",
+            hint="deployer rollout start",
+            exit_code=Exit.REFUSED,
+        )
+    settings = context.config.environment(context.environment)
+    return replace(settings.rollout_plan(marker.id, marker.to_version), is_begun=True)
+
+
+def _without_other_rollout(context: Context, aws: Aws, settings: Environment, rollout_id: str) -> AliasState:
+    """Return the alias; a rollout of somebody else's on it is rolled back first where the settings say so."""
+    alias = aws.alias()
+    marker = alias.marker
+    if marker is None or not marker.is_active or marker.id == rollout_id:
+        return alias
+    if settings.second_rollout == "supersede":
+        rollout.roll_back(aws, reason=f"superseded by {rollout_id}", only_owner=marker.id)
+        context.output.say(f"superseded {marker.id} of version {marker.to_version}")
+        return aws.alias()
+    about = aws.describe_version(marker.to_version)["description"]
+    raise DeployerError(
+        f"version {marker.to_version} is being rolled out already",
+        found=f"found rollout `{marker.id}` ({about or 'no description'})",
+        hint="wait for it, `deployer rollout abort`, or second_rollout = supersede",
+        exit_code=Exit.REFUSED,
+    )
+
+
+def _gate(context: Context, aws: Aws, settings: Environment) -> Gate:
+    judging = GateSettings(
+        alpha=settings.alpha,
+        floor_pct=settings.error_floor_pct,
+        compare_slow=settings.on_slow != "off",
+        slow_outcome=Outcome.FAIL,
+        min_canary_invocations=settings.min_canary_invocations,
+        settle_s=settings.settle_s,
+        slo_error_pct=settings.max_error_pct,
+    )
+    return Gate(judging, watched_alarms(context, aws), settings.slow_ms)
+
+
+def _run(context: Context, aws: Aws, made: RolloutPlan, *, detach: bool = False) -> Exit:
+    ticks: list[Tick] = []
+
+    def tell(tick: Tick) -> None:
+        context.output.event(report.tick_event(tick))
+        is_new = not ticks or not isinstance(tick.decision, Wait) or not isinstance(ticks[-1].decision, Wait)
+        if is_new or tick.at - told[0] >= _QUIET_S:
+            context.output.say_decision(report.describe_decision(tick.decision))
+            told[0] = tick.at
+        if not (ticks and isinstance(tick.decision, Wait) and isinstance(ticks[-1].decision, Wait)):
+            ticks.append(tick)
+
+    told = [0.0]
+    settings = context.config.environment(context.environment)
+    gate = _gate(context, aws, settings)
+    stop = rollout.Stop()
+    context.output.say(f"rollout    {made.id} of version {made.target}, watching {', '.join(gate.alarms)}")
+    wanted = rollout.Rollout(made, gate, tell, stop, settings.on_cancel == "hold")
+    started_at = context.clock.now()
+    try:
+        with _signals(stop):
+            last = (
+                rollout.begin(aws, wanted, context.clock)
+                if detach
+                else rollout.run(aws, wanted, context.clock)
+            )
+    finally:
+        summary = report.rollout_summary(ticks, function=aws.function_name, started_at=started_at)
+        context.output.summarize(summary)
+    match last.decision:
+        case Rollback(reason) | Done(RolloutState.ROLLED_BACK, reason):
+            raise DeployerError(
+                f"version {made.target} was rolled back",
+                found=reason,
+                hint="docs/runbook.md, section Rolled back",
+                exit_code=Exit.ROLLED_BACK,
+            )
+        case Refuse(reason, hint):
+            raise DeployerError("the rollout was refused", found=reason, hint=hint, exit_code=Exit.REFUSED)
+        case Finish() | Promote() | Done():
+            context.output.say_decision(f"done       version {made.target} serves all traffic")
+        case _:
+            context.output.say("detached   `deployer rollout resume` goes on from here")
+    return Exit.DONE
+
+
+@contextmanager
+def _signals(stop: rollout.Stop) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into a request to stop.
+
+    GitHub sends SIGINT on cancel and SIGTERM 7.5 s later. Source:
+    https://docs.github.com/actions/reference/workflow-cancellation-reference
+    """
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        stop(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _check_version(aws: Aws, stable: str, target: str) -> None:
+    """Refuse what Lambda would refuse after traffic moved, with a clearer message.
+
+    Source: both versions of a weighted alias need the same role and dead-letter target,
+    https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
+    """
+    if target == "$LATEST":
+        raise DeployerError(
+            "`$LATEST` cannot be rolled out", found="expected a published version", exit_code=Exit.REFUSED
+        )
+    old, new = aws.describe_version(stable), aws.describe_version(target)
+    for what in ("role", "dead_letter"):
+        if old[what] != new[what]:
+            raise DeployerError(
+                f"versions {stable} and {target} differ in their {what.replace('_', '-')}",
+                found=f"found `{new[what]}`, expected `{old[what]}`",
+                hint="release that change all at once: steps = [] for one release",
+                exit_code=Exit.REFUSED,
+            )
+    if new["state"] != "Active":
+        raise DeployerError(
+            f"version {target} cannot serve",
+            found=f"found state {new['state']}, expected Active",
+            hint="deployer apply",
+            exit_code=Exit.REFUSED,
+        )
+
+
+def _probe(context: Context, aws: Aws, target: str) -> None:
+    """Ask the new version directly, before any traffic: one that cannot even start is refused here."""
+    error, answer = aws.invoke(target, S3_TEST_EVENT)
+    if error is not None:
+        message = answer.get("errorMessage", "") if isinstance(answer, dict) else str(answer)
+        raise DeployerError(
+            f"version {target} does not answer its trigger's test event",
+            found=f"found {error}: {message[:300]}",
+            hint=f"aws logs tail /aws/lambda/{aws.function_name}",
+            exit_code=Exit.REFUSED,
+        )
+    context.output.say(f"probe      version {target} answers its trigger's test event")
+
+
+S3_TEST_EVENT = {
+    "Service": "Amazon S3",
+    "Event": "s3:TestEvent",
+    "Time": "1970-01-01T00:00:00.000Z",
+    "Bucket": "probe",
+    "RequestId": "probe",
+    "HostId": "probe",
+}
