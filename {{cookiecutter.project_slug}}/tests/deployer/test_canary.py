@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from deployer import canary, marker
 from deployer.model import (
+    AlarmReading,
     AlarmState,
     AliasState,
     Done,
@@ -32,10 +33,10 @@ from deployer.model import (
 PLAN = RolloutPlan(
     id="7f3a", target="42", steps=(Step(10, 300), Step(50, 600)), final_bake_s=120, max_extend_s=200
 )
-OK = Evidence({"errors": AlarmState.OK})
-SILENT = Evidence({"errors": AlarmState.INSUFFICIENT_DATA})
-RED = Evidence({"errors": AlarmState.ALARM, "throttles": AlarmState.OK})
-GONE = Evidence({"errors": AlarmState.MISSING})
+OK = Evidence({"errors": AlarmReading(AlarmState.OK)})
+SILENT = Evidence({"errors": AlarmReading(AlarmState.INSUFFICIENT_DATA)})
+RED = Evidence({"errors": AlarmReading(AlarmState.ALARM), "throttles": AlarmReading(AlarmState.OK)})
+GONE = Evidence({"errors": AlarmReading(AlarmState.MISSING)})
 NONE = Evidence({})
 START = 1_000_000
 
