@@ -84,6 +84,7 @@ class Environment(_Section):
     max_extend_s: Annotated[int, Field(ge=0, le=21600)] = 600
     max_pause_s: Annotated[int, Field(ge=60, le=86400)] = 3600
     mode: Literal["act", "observe"] = "act"
+    driver: Literal["runner", "durable", "codedeploy"] = "runner"
     on_low_traffic: Literal["pause", "promote", "fail"] = "pause"
     on_slow: Literal["pause", "rollback", "off"] = "pause"
     on_cancel: Literal["rollback", "hold"] = "rollback"
