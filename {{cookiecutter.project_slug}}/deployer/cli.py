@@ -39,6 +39,7 @@ Image = Annotated[str | None, typer.Option("--image", help="REPOSITORY@sha256:DI
 Events = Annotated[
     Path | None, typer.Option("--events", help="Append one JSON line per decision to this file.")
 ]
+Watch = Annotated[bool, typer.Option("--watch", help="Print changes until no rollout is running.")]
 Reason = Annotated[str, typer.Option(help="Kept in the alias's marker.")]
 
 ASKED = "asked for by hand"
@@ -286,9 +287,20 @@ def rollback(
 
 
 @app.command()
-def status(ctx: typer.Context, env: Env = PRODUCTION, config: ConfigPath = SETTINGS) -> int:
+def status(
+    ctx: typer.Context, env: Env = PRODUCTION, watch: Watch = False, config: ConfigPath = SETTINGS
+) -> int:
     """Print where the traffic goes, what the rollout does, and the alarms."""
-    return commands.status(_context(ctx, env, config))
+    context = _context(ctx, env, config)
+    return commands.watch(context) if watch else commands.status(context)
+
+
+@rollout_app.command("status")
+def rollout_status(
+    ctx: typer.Context, env: Env = PRODUCTION, watch: Watch = False, config: ConfigPath = SETTINGS
+) -> int:
+    """Print where the traffic goes, what the rollout does, and the alarms."""
+    return status(ctx, env, watch, config)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from deployer import github, report, rollout
@@ -15,6 +16,9 @@ from deployer.config import Config
 from deployer.console import Output
 from deployer.errors import DeployerError, Exit
 from deployer.stack import Stack
+
+
+_WATCH_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,22 @@ def rollback(context: Context, reason: str, to: str | None, only_owner: str | No
     context.output.event(report.rollback_event(context.clock.now(), done.write, reason))
     context.output.say_decision(f"roll back  all traffic is on version {done.version}: {reason}")
     return Exit.DONE
+
+
+def watch(context: Context) -> Exit:
+    """Print every change of the alias until no rollout is running; Ctrl-C only ends the watching."""
+    aws = context.aws()
+    shown = ""
+    while True:
+        alias = aws.alias()
+        text = report.describe_alias(alias)
+        if text != shown:
+            moment = datetime.fromtimestamp(context.clock.now(), tz=UTC)
+            context.output.say(f"{moment:%H:%M:%S} UTC\n{text}")
+            shown = text
+        if alias.marker is None or not alias.marker.is_active:
+            return Exit.DONE
+        context.clock.sleep(_WATCH_S)
 
 
 def status(context: Context) -> Exit:
