@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from deployer import bootstrap as account
-from deployer import commands, github, image_commands, rollout_commands
+from deployer import commands, github, image_commands
 from deployer.aws import AwsFactory, connect
+from deployer.cli_options import (
+    ASKED,
+    PRODUCTION,
+    SETTINGS,
+    ConfigPath,
+    Env,
+    Events,
+    Image,
+    Ports,
+    Reason,
+    Watch,
+    context_of,
+)
+from deployer.cli_rollout import rollout_app
 from deployer.clock import Clock, SystemClock
-from deployer.commands import Context
-from deployer.config import load
 from deployer.console import Output
 from deployer.errors import DeployerError, Exit
-from deployer.moves import Wish
 
 app = typer.Typer(
     name="deployer",
@@ -26,33 +35,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-rollout_app = typer.Typer(
-    help="Move the alias to a version by the environment's steps.", no_args_is_help=True
-)
 app.add_typer(rollout_app, name="rollout")
-
-Env = Annotated[
-    Literal["staging", "production"], typer.Option("--env", help="Which environment.", envvar="DEPLOY_ENV")
-]
-ConfigPath = Annotated[Path, typer.Option("--config", help="The settings file.")]
-Image = Annotated[str | None, typer.Option("--image", help="REPOSITORY@sha256:DIGEST, as `push` printed it.")]
-Events = Annotated[
-    Path | None, typer.Option("--events", help="Append one JSON line per decision to this file.")
-]
-Watch = Annotated[bool, typer.Option("--watch", help="Print changes until no rollout is running.")]
-Reason = Annotated[str, typer.Option(help="Kept in the alias's marker.")]
-
-ASKED = "asked for by hand"
-PRODUCTION: Literal["production"] = "production"
-SETTINGS = Path("deploy.toml")
-
-
-@dataclass(frozen=True)
-class Ports:
-    """What `main` was given: where time comes from and how AWS is reached."""
-
-    clock: Clock
-    aws: AwsFactory
 
 
 def main(argv: list[str], *, clock: Clock | None = None, aws: AwsFactory = connect) -> int:
@@ -81,18 +64,6 @@ def console() -> None:
     sys.exit(main(sys.argv[1:]))
 
 
-def _context(context: typer.Context, env: str, config: Path, events: Path | None = None) -> Context:
-    ports: Ports = context.obj
-    return Context(
-        config=load(config),
-        root=config.resolve().parent,
-        environment=env,
-        output=Output(events=events),
-        clock=ports.clock,
-        connect=ports.aws,
-    )
-
-
 @app.command()
 def doctor(
     ctx: typer.Context,
@@ -101,13 +72,13 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Check this machine only.")] = False,
 ) -> int:
     """Check the settings, this machine, the credentials and the environment."""
-    return account.doctor(_context(ctx, env, config), offline=offline)
+    return account.doctor(context_of(ctx, env, config), offline=offline)
 
 
 @app.command()
 def settings(ctx: typer.Context, config: ConfigPath = SETTINGS) -> int:
     """Print what workflows must know of deploy.toml: name, region, architecture, runner."""
-    return image_commands.settings(_context(ctx, PRODUCTION, config))
+    return image_commands.settings(context_of(ctx, PRODUCTION, config))
 
 
 @app.command()
@@ -128,7 +99,7 @@ def bootstrap(
     """Create roles and image repository in the AWS account, once (needs an administrator)."""
     found = github.parse_subject(subject) if subject else github.subject(repository)
     return account.bootstrap(
-        _context(ctx, PRODUCTION, config),
+        context_of(ctx, PRODUCTION, config),
         account.Account(found, oidc_provider),
         confirm=lambda: yes or typer.confirm("change the account?"),
     )
@@ -139,19 +110,19 @@ def plan(
     ctx: typer.Context, env: Env = PRODUCTION, image: Image = None, config: ConfigPath = SETTINGS
 ) -> int:
     """Print what apply and the rollout would change."""
-    return commands.plan(_context(ctx, env, config), image)
+    return commands.plan(context_of(ctx, env, config), image)
 
 
 @app.command()
 def build(ctx: typer.Context, config: ConfigPath = SETTINGS) -> int:
     """Build the image, save it as build/image.tar and record its digest."""
-    return image_commands.build(_context(ctx, PRODUCTION, config))
+    return image_commands.build(context_of(ctx, PRODUCTION, config))
 
 
 @app.command()
 def smoke(ctx: typer.Context, config: ConfigPath = SETTINGS) -> int:
     """Run the built image and let it answer its trigger's sample event."""
-    return image_commands.smoke(_context(ctx, PRODUCTION, config))
+    return image_commands.smoke(context_of(ctx, PRODUCTION, config))
 
 
 @app.command()
@@ -161,7 +132,7 @@ def scan(
     download: Annotated[bool, typer.Option(help="Download the vulnerability database first.")] = True,
 ) -> int:
     """Scan the saved image with Trivy; exit 1 unless it is clean."""
-    return image_commands.scan(_context(ctx, PRODUCTION, config), download=download)
+    return image_commands.scan(context_of(ctx, PRODUCTION, config), download=download)
 
 
 @app.command()
@@ -174,7 +145,7 @@ def push(
     ] = False,
 ) -> int:
     """Push the scanned image to ECR and print its digest."""
-    return image_commands.push(_context(ctx, PRODUCTION, config), tag, allow_unscanned=allow_unscanned)
+    return image_commands.push(context_of(ctx, PRODUCTION, config), tag, allow_unscanned=allow_unscanned)
 
 
 @app.command()
@@ -188,84 +159,7 @@ def apply(
     ] = None,
 ) -> int:
     """Change stack and code as planned and publish a version; moves no traffic."""
-    return commands.apply_plan(_context(ctx, env, config), image, stack_role or None)
-
-
-@rollout_app.command("start")
-def rollout_start(
-    ctx: typer.Context,
-    env: Env = PRODUCTION,
-    version: Annotated[str | None, typer.Option(help="Which version; default: the newest.")] = None,
-    force: Annotated[
-        str | None, typer.Option(metavar="REASON", help="Start although something speaks against it.")
-    ] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Take the first step only.")] = False,
-    config: ConfigPath = SETTINGS,
-    events: Events = None,
-) -> int:
-    """Roll a version out, step by step, and back when a gate says so (exit 4)."""
-    how = rollout_commands.Start(version, force, detach)
-    return rollout_commands.start(_context(ctx, env, config, events), how)
-
-
-@rollout_app.command("resume")
-def rollout_resume(
-    ctx: typer.Context,
-    env: Env = PRODUCTION,
-    detach: Annotated[bool, typer.Option("--detach", help="End a pause, and leave the rest.")] = False,
-    config: ConfigPath = SETTINGS,
-    events: Events = None,
-) -> int:
-    """Go on with a rollout that was paused, or whose process was lost, from the step it is in."""
-    return rollout_commands.resume(_context(ctx, env, config, events), detach=detach)
-
-
-@rollout_app.command("pause")
-def rollout_pause(
-    ctx: typer.Context,
-    env: Env = PRODUCTION,
-    reason: Reason = ASKED,
-    config: ConfigPath = SETTINGS,
-    events: Events = None,
-) -> int:
-    """Keep the weight until somebody resumes; the gates stay awake."""
-    return rollout_commands.ask(_context(ctx, env, config, events), Wish.PAUSE, reason)
-
-
-@rollout_app.command("skip")
-def rollout_skip(
-    ctx: typer.Context,
-    env: Env = PRODUCTION,
-    reason: Reason = ASKED,
-    config: ConfigPath = SETTINGS,
-    events: Events = None,
-) -> int:
-    """Take the next step now."""
-    return rollout_commands.ask(_context(ctx, env, config, events), Wish.SKIP, reason)
-
-
-@rollout_app.command("promote")
-def rollout_promote(
-    ctx: typer.Context,
-    env: Env = PRODUCTION,
-    reason: Reason = ASKED,
-    config: ConfigPath = SETTINGS,
-    events: Events = None,
-) -> int:
-    """Give the canary all traffic now."""
-    return rollout_commands.ask(_context(ctx, env, config, events), Wish.PROMOTE, reason)
-
-
-@rollout_app.command("abort")
-def rollout_abort(
-    ctx: typer.Context,
-    env: Env = PRODUCTION,
-    reason: Reason = ASKED,
-    config: ConfigPath = SETTINGS,
-    events: Events = None,
-) -> int:
-    """End the running rollout and give all traffic back."""
-    return rollout_commands.ask(_context(ctx, env, config, events), Wish.ABORT, reason)
+    return commands.apply_plan(context_of(ctx, env, config), image, stack_role or None)
 
 
 @app.command()
@@ -283,7 +177,7 @@ def rollback(
     events: Events = None,
 ) -> int:
     """Give all traffic back with one call; a second rollback changes nothing."""
-    return commands.rollback(_context(ctx, env, config, events), reason, to, only_if_owner)
+    return commands.rollback(context_of(ctx, env, config, events), reason, to, only_if_owner)
 
 
 @app.command()
@@ -291,19 +185,11 @@ def status(
     ctx: typer.Context, env: Env = PRODUCTION, watch: Watch = False, config: ConfigPath = SETTINGS
 ) -> int:
     """Print where the traffic goes, what the rollout does, and the alarms."""
-    context = _context(ctx, env, config)
+    context = context_of(ctx, env, config)
     return commands.watch(context) if watch else commands.status(context)
-
-
-@rollout_app.command("status")
-def rollout_status(
-    ctx: typer.Context, env: Env = PRODUCTION, watch: Watch = False, config: ConfigPath = SETTINGS
-) -> int:
-    """Print where the traffic goes, what the rollout does, and the alarms."""
-    return status(ctx, env, watch, config)
 
 
 @app.command()
 def drift(ctx: typer.Context, env: Env = PRODUCTION, config: ConfigPath = SETTINGS) -> int:
     """Print what is live but not asked for; exit 3 when there is anything."""
-    return commands.drift(_context(ctx, env, config))
+    return commands.drift(context_of(ctx, env, config))

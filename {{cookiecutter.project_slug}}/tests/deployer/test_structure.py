@@ -17,7 +17,7 @@ HOMES = {
     "botocore": {"aws", "aws_errors", "stack"},
     "subprocess": {"docker", "github"},
     "rich": {"console"},
-    "typer": {"cli"},
+    "typer": {"cli", "cli_options", "cli_rollout"},
     "time": {"clock", "smoke"},  # a container starts at its own pace, on no clock of ours
     "requests": set(),
     "random": set(),
