@@ -101,7 +101,7 @@ def accumulate(shares: Sequence[Share], starts: Sequence[float]) -> tuple[Point,
     begun = 0
     points: list[Point] = []
     ordered = sorted(shares, key=_at)
-    for share, following in zip(ordered, [*ordered[1:], None], strict=True):
+    for place, share in enumerate(ordered, 1):
         while begun < len(starts) and starts[begun] <= share.at:
             weight = math.log(start_weight(begun + 1) / len(OMEGAS))
             heads = [log_sum_exp((head, weight - done)) for head, done in zip(heads, sums, strict=True)]
@@ -115,7 +115,7 @@ def accumulate(shares: Sequence[Share], starts: Sequence[float]) -> tuple[Point,
                 done + hits * log_omega - trials * math.log1p(rho * above_one)
                 for done, log_omega, above_one in zip(sums, _LOG_OMEGAS, _ABOVE_ONE, strict=True)
             ]
-        if following is None or following.at != share.at:
+        if place == len(ordered) or ordered[place].at != share.at:
             parts = list(map(add, sums, heads))
             leading = parts.index(max(parts))
             parts.append(-math.log(begun + 1))

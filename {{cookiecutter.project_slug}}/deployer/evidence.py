@@ -48,11 +48,15 @@ SILENT_CALLS = 30  # calls missing by chance with a probability of e^-30
 
 @dataclass(frozen=True)
 class Trace:
-    """One test's evidence over time, to draw: it fails when `log_e` reaches `limit` (both in nats)."""
+    """One test's evidence over time, to draw: it can fail once `log_e` reaches `limit` (both in nats).
+
+    `failed_at` is the start of the minute (seconds since the epoch) that made it fail, None if it did not.
+    """
 
     metric: str
     points: tuple[Point, ...]
     limit: float
+    failed_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,13 @@ def judge(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSoF
     traces: list[Trace] = []
     for test in tests:
         points = _points(test, starts)
-        traces.append(Trace(test.metric, points, math.log(1 / test.alpha)))
         finding = _first_failure(test, points)
+        failed_at = finding[1].at if finding else None
+        traces.append(Trace(test.metric, points, math.log(1 / test.alpha), failed_at))
         if finding:
+            total, point = finding
             outcome = settings.slow_outcome if test.metric == SLOW else Outcome.FAIL
-            verdicts.append(Verdict(outcome, say.worse(rollout, test.metric, *finding, outcome)))
+            verdicts.append(Verdict(outcome, say.worse(rollout, test.metric, (total, point.log_e), outcome)))
     guarded = _guarded(minutes, rollout)
     if guarded:
         verdicts += _throttled(guarded, rollout)
@@ -169,8 +175,8 @@ def _points(test: _Test, starts: Sequence[float]) -> tuple[Point, ...]:
     )
 
 
-def _first_failure(test: _Test, points: Sequence[Point]) -> tuple[Totals, float] | None:
-    """Return the totals and ln E at the first minute at which every condition for a failure holds."""
+def _first_failure(test: _Test, points: Sequence[Point]) -> tuple[Totals, Point] | None:
+    """Return the first minute at which every condition for a failure holds, and the totals until then."""
     limit = math.log(1 / test.alpha)
     if all(point.log_e < limit for point in points):
         return None
@@ -183,7 +189,7 @@ def _first_failure(test: _Test, points: Sequence[Point]) -> tuple[Totals, float]
             if window.canary_hits >= MIN_HITS and window.excess >= test.floor:
                 bad_minutes = {row.at for row in test.rows[since:until] if row.canary_hits > 0}
                 if len(bad_minutes) >= MIN_BAD_MINUTES:
-                    return window, point.log_e
+                    return window, point
     return None
 
 
@@ -221,15 +227,14 @@ def _above_limit(
     hits = {at: counts.errors / settings.attempts for at, counts in guarded.items()}
     shares = [Share(at, hits[at], counts.calls, limit) for at, counts in guarded.items() if counts.calls]
     points = eprocess.accumulate(shares, eprocess.restarts([min(guarded)], max(guarded)))
-    failed = []
     for point in points:
         last = [at for at in (point.at - 120, point.at - 60, point.at) if at in guarded]
         above = [at for at in last if hits[at] > limit * guarded[at].calls]
         if point.log_e >= math.log(1 / alpha) and len(above) >= MIN_BAD_MINUTES:
             calls, bad = sum(guarded[at].calls for at in last), sum(hits[at] for at in last)
-            failed = [Verdict(Outcome.FAIL, say.above_limit(rollout, bad, calls, limit))]
-            break
-    return failed, Trace(GUARD, points, math.log(1 / alpha))
+            failed = Verdict(Outcome.FAIL, say.above_limit(rollout, bad, calls, limit))
+            return [failed], Trace(GUARD, points, math.log(1 / alpha), point.at)
+    return [], Trace(GUARD, points, math.log(1 / alpha))
 
 
 def _passed(errors: _Test, trace: Trace, rollout: RolloutSoFar) -> Verdict:

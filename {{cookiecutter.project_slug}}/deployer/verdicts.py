@@ -37,8 +37,9 @@ class Totals:
         return self.canary_hits / self.canary_calls - self.stable_hits / self.stable_calls
 
 
-def worse(rollout: RolloutSoFar, metric: str, total: Totals, log_e: float, outcome: Outcome) -> str:
+def worse(rollout: RolloutSoFar, metric: str, found: tuple[Totals, float], outcome: Outcome) -> str:
     """Say how far the canary's share of the marks is from its share of the calls, and how sure that is."""
+    total, log_e = found
     calls = total.canary_calls + total.stable_calls
     marks = total.canary_hits + total.stable_hits
     end = "Rolling back." if outcome is Outcome.FAIL else "Holding the rollout here."
@@ -58,9 +59,7 @@ def no_worse(rollout: RolloutSoFar, total: Totals, floor: float | None) -> str:
     marks = total.canary_hits + total.stable_hits
     found = f"no evidence that it is worse than v{rollout.stable}"
     if floor is not None:
-        found = (
-            f"worse than v{rollout.stable}, by too few or by less than {100 * floor:.2g} percentage points"
-        )
+        found = f"too few more than v{rollout.stable}, or under {100 * floor:g} percentage points more"
     return (
         f"v{rollout.canary} served {100 * total.canary_calls / calls:.1f} % of {number(calls)} requests "
         f"and produced {number(total.canary_hits)} of the {number(marks)} errors: {found}."
