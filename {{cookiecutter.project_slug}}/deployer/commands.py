@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deployer import estimate as estimates
 from deployer import github, report, rollout
 from deployer import plan as plans
 from deployer.apply import Release, apply, observe
@@ -15,8 +16,8 @@ from deployer.clock import Clock
 from deployer.config import Config
 from deployer.console import Output
 from deployer.errors import DeployerError, Exit
+from deployer.model import AliasState
 from deployer.stack import Stack
-
 
 _WATCH_S = 5.0
 
@@ -48,14 +49,24 @@ class Context:
 
 
 def plan(context: Context, image_uri: str | None) -> Exit:
-    """Print what `apply` and the rollout would do."""
+    """Print what `apply` and the rollout would do, and what the rollout can prove with last week's traffic."""
     aws = context.aws()
-    made = plans.make(context.desired(_checked(image_uri)), observe(aws, context.stack(aws)))
-    context.output.say(report.describe_plan(made))
-    context.output.summarize(
-        f"### Plan for `{aws.function_name}`\n\n```\n{report.describe_plan(made)}\n```\n"
-    )
+    observed = observe(aws, context.stack(aws))
+    text = report.describe_plan(plans.make(context.desired(_checked(image_uri)), observed))
+    if observed.alias is not None:
+        text += f"\n\n{_outlook(context, aws, observed.alias)}"
+    context.output.say(text)
+    context.output.summarize(f"### Plan for `{aws.function_name}`\n\n```\n{text}\n```\n")
     return Exit.DONE
+
+
+def _outlook(context: Context, aws: Aws, alias: AliasState) -> str:
+    """Say what the environment's steps can prove with last week's traffic; one GetMetricData."""
+    settings = context.config.environment(context.environment)
+    calls, error_rate = aws.metrics().week(alias.routing.stable, context.clock.now())
+    rollout_plan = settings.rollout_plan("plan", "next")
+    found = estimates.estimate(rollout_plan, settings.gate_settings(), calls, error_rate)
+    return estimates.describe_estimate(found)
 
 
 def drift(context: Context) -> Exit:

@@ -14,9 +14,10 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from deployer.counts import GateSettings
 from deployer.errors import DeployerError, Exit
 from deployer.marker import MAX_STEPS
-from deployer.model import OnLowTraffic, OnSlow, RolloutPlan, Step
+from deployer.model import OnLowTraffic, OnSlow, Outcome, RolloutPlan, Step
 
 ALIAS = "live"
 
@@ -103,6 +104,18 @@ class Environment(_Section):
         if any(later <= earlier for earlier, later in itertools.pairwise(weights)):
             raise ValueError(f"steps with increasing `weight_pct`, found {weights}")
         return self
+
+    def gate_settings(self) -> GateSettings:
+        """Return what counts as worse; a slower canary fails, and `on_slow` says what follows."""
+        return GateSettings(
+            alpha=self.alpha,
+            floor_pct=self.error_floor_pct,
+            compare_slow=self.on_slow != "off",
+            slow_outcome=Outcome.FAIL,
+            min_canary_invocations=self.min_canary_invocations,
+            settle_s=self.settle_s,
+            slo_error_pct=self.max_error_pct,
+        )
 
     def rollout_plan(self, rollout_id: str, target: str) -> RolloutPlan:
         """Return the pure plan `canary.decide` follows."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MINUTE_S = 60
 HOUR_S = 3600
+WEEK_S = 7 * 24 * HOUR_S
 NAMESPACE = "AWS/Lambda"
 
 
@@ -63,6 +64,20 @@ class Metrics:
         return Baseline(
             Counts(calls=round(sums["calls"]), errors=sums["errors"]), p90_ms=sums["p90"], p99_ms=sums["p99"]
         )
+
+    def week(self, stable: str, until: float) -> tuple[list[float], float]:
+        """Return a version's calls in each minute of the week before `until`, and its error rate (0-1).
+
+        Minutes without a data point are zeros. CloudWatch keeps one-minute points for 15 days.
+        """
+        end = int(until) // MINUTE_S * MINUTE_S
+        wanted = {
+            "calls": Series(stable, "Invocations", "Sum"),
+            "errors": Series(stable, "Errors", "Sum"),
+        }
+        found = self._read(wanted, end - WEEK_S, end, MINUTE_S)
+        calls = [found["calls"].get(at, 0.0) for at in range(end - WEEK_S, end, MINUTE_S)]
+        return calls, sum(found["errors"].values()) / max(1.0, sum(calls))
 
     def minutes(
         self, versions: tuple[str, str], since: int, until: float, slow_ms: float | None

@@ -12,7 +12,6 @@ from deployer import github, report, rollout
 from deployer.aws import Aws
 from deployer.commands import Context, watched_alarms
 from deployer.config import Environment
-from deployer.counts import GateSettings
 from deployer.errors import DeployerError, Exit
 from deployer.gate import Gate
 from deployer.model import (
@@ -20,7 +19,6 @@ from deployer.model import (
     AliasWrite,
     Done,
     Finish,
-    Outcome,
     Promote,
     Refuse,
     Rollback,
@@ -141,16 +139,7 @@ def _without_other_rollout(context: Context, aws: Aws, settings: Environment, ro
 
 
 def _gate(context: Context, aws: Aws, settings: Environment) -> Gate:
-    judging = GateSettings(
-        alpha=settings.alpha,
-        floor_pct=settings.error_floor_pct,
-        compare_slow=settings.on_slow != "off",
-        slow_outcome=Outcome.FAIL,
-        min_canary_invocations=settings.min_canary_invocations,
-        settle_s=settings.settle_s,
-        slo_error_pct=settings.max_error_pct,
-    )
-    return Gate(judging, watched_alarms(context, aws), settings.slow_ms)
+    return Gate(settings.gate_settings(), watched_alarms(context, aws), settings.slow_ms)
 
 
 def _run(context: Context, aws: Aws, made: RolloutPlan, *, detach: bool = False) -> Exit:
