@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from deployer import evidence
 from deployer.aws import Aws
 from deployer.aws_errors import Unavailable
+from deployer.config import Environment
 from deployer.counts import GateSettings, RolloutSoFar, StepStart
 from deployer.metrics import Baseline
 from deployer.model import AliasState, Evidence, Outcome, RolloutPlan, Verdict
@@ -66,3 +67,17 @@ class Gate:
         if self._baseline is None or self._baseline[0] != stable:
             self._baseline = (stable, aws.metrics().baseline(stable, until))
         return self._baseline[1]
+
+
+def gate_for(settings: Environment, alarms: tuple[str, ...]) -> Gate:
+    """Return the gate of an environment, which watches those alarms."""
+    judging = GateSettings(
+        alpha=settings.alpha,
+        floor_pct=settings.error_floor_pct,
+        compare_slow=settings.on_slow != "off",
+        slow_outcome=Outcome.FAIL,
+        min_canary_invocations=settings.min_canary_invocations,
+        settle_s=settings.settle_s,
+        slo_error_pct=settings.max_error_pct,
+    )
+    return Gate(judging, alarms, settings.slow_ms)

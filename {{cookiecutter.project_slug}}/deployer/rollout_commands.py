@@ -13,7 +13,7 @@ from deployer.aws import Aws
 from deployer.commands import Context, watched_alarms
 from deployer.config import Environment
 from deployer.errors import DeployerError, Exit
-from deployer.gate import Gate
+from deployer.gate import gate_for
 from deployer.model import (
     AliasState,
     AliasWrite,
@@ -138,10 +138,6 @@ def _without_other_rollout(context: Context, aws: Aws, settings: Environment, ro
     )
 
 
-def _gate(context: Context, aws: Aws, settings: Environment) -> Gate:
-    return Gate(settings.gate_settings(), watched_alarms(context, aws), settings.slow_ms)
-
-
 def _run(context: Context, aws: Aws, made: RolloutPlan, *, detach: bool = False) -> Exit:
     ticks: list[Tick] = []
 
@@ -156,7 +152,7 @@ def _run(context: Context, aws: Aws, made: RolloutPlan, *, detach: bool = False)
 
     told = [0.0]
     settings = context.config.environment(context.environment)
-    gate = _gate(context, aws, settings)
+    gate = gate_for(settings, watched_alarms(context, aws))
     stop = rollout.Stop()
     context.output.say(f"rollout    {made.id} of version {made.target}, watching {', '.join(gate.alarms)}")
     wanted = rollout.Rollout(made, gate, tell, stop, settings.on_cancel == "hold")
