@@ -49,7 +49,7 @@ class Context:
 
 
 def plan(context: Context, image_uri: str | None) -> Exit:
-    """Print what `apply` and the rollout would do, and what the rollout can prove with last week's traffic."""
+    """Print what `apply` and the rollout would do, and what the rollout can prove with the traffic."""
     aws = context.aws()
     observed = observe(aws, context.stack(aws))
     text = report.describe_plan(plans.make(context.desired(_checked(image_uri)), observed))

@@ -95,6 +95,7 @@ class Environment(_Section):
     max_error_pct: Annotated[float, Field(gt=0, le=100)] = 1.0
     min_canary_invocations: Annotated[int, Field(ge=1)] = 50
     slow_ms: Annotated[int, Field(ge=0)] = 0  # 0 is the stable version's own p90
+    probe_every_s: Annotated[int, Field(ge=0, le=3600)] = 0  # 0 sends none
     settle_s: Annotated[int, Field(ge=0, le=900)] = 120
     alarms: list[Annotated[str, Field(min_length=1, max_length=255)]] = []
 

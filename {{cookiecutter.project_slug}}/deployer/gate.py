@@ -8,9 +8,53 @@ from deployer import evidence
 from deployer.aws import Aws
 from deployer.aws_errors import Unavailable
 from deployer.config import Environment
-from deployer.counts import GateSettings, RolloutSoFar, StepStart
+from deployer.counts import Counts, GateSettings, Minute, RolloutSoFar, StepStart
 from deployer.metrics import Baseline
 from deployer.model import AliasState, Evidence, Outcome, RolloutPlan, Verdict
+
+# What S3 itself sends when a notification is set up: every trigger of ours answers it without doing anything.
+TEST_EVENT = {
+    "Service": "Amazon S3",
+    "Event": "s3:TestEvent",
+    "Time": "1970-01-01T00:00:00.000Z",
+    "Bucket": "probe",
+    "RequestId": "probe",
+    "HostId": "probe",
+}
+
+
+@dataclass
+class Probe:
+    """Calls to both versions of our own, every so many seconds: evidence where there is hardly any traffic.
+
+    The answers are read at once, without CloudWatch, and are a stratum of their own. They live in this
+    process: a resumed rollout begins them again.
+    """
+
+    every_s: int
+    _last_at: float = float("-inf")
+    _minutes: dict[int, Minute] = field(default_factory=dict)
+
+    @property
+    def minutes(self) -> tuple[Minute, ...]:
+        """Return what was seen so far, by minute."""
+        return tuple(self._minutes.values())
+
+    def ask(self, aws: Aws, stable: str, canary: str, now: float) -> None:
+        """Invoke both versions once if it is time to. Raises Unavailable; then neither counts."""
+        if now - self._last_at < self.every_s:
+            return
+        answers = [aws.invoke(version, TEST_EVENT)[0] for version in (stable, canary)]
+        self._last_at = now
+        at = int(now) // 60 * 60
+        seen = self._minutes.get(at, Minute(at, Counts(), Counts(), source="probe"))
+        stable_failed, canary_failed = (answer is not None for answer in answers)
+        self._minutes[at] = Minute(
+            at,
+            canary=_one_more(seen.canary, failed=canary_failed),
+            stable=_one_more(seen.stable, failed=stable_failed),
+            source="probe",
+        )
 
 
 @dataclass
@@ -24,6 +68,7 @@ class Gate:
     settings: GateSettings
     alarms: tuple[str, ...]
     slow_ms: int = 0
+    probe: Probe | None = None
     _baseline: tuple[str, Baseline] | None = None
     _read_at: float | None = None
     _judged: evidence.Judgement = field(default_factory=lambda: evidence.Judgement(()))
@@ -49,6 +94,9 @@ class Gate:
         )
         so_far = RolloutSoFar(marker.from_version, marker.to_version, starts, self._read_at)
         try:
+            # The first look reads the hour before instead of probing: six calls in a tick are the limit.
+            if self.probe is not None and self._baseline is not None and not plan.is_bake(marker.step):
+                self.probe.ask(aws, marker.from_version, marker.to_version, now)
             baseline = self._baseline_of(aws, marker.from_version, marker.starts[0])
             slow_ms = (self.slow_ms or baseline.p90_ms or None) if self.settings.compare_slow else None
             versions = (marker.from_version, marker.to_version)
@@ -60,7 +108,8 @@ class Gate:
         self._read_at = now
         so_far = replace(so_far, read_at=now, p99_duration_s=baseline.p99_ms / 1000, before=baseline.counts)
         settings = replace(self.settings, compare_slow=slow_ms is not None)
-        self._judged = evidence.judge(settings, minutes, so_far, now)
+        probed = self.probe.minutes if self.probe is not None else ()
+        self._judged = evidence.judge(settings, (*minutes, *probed), so_far, now)
         return Evidence(alarms, self._judged.verdicts)
 
     def _baseline_of(self, aws: Aws, stable: str, until: int) -> Baseline:
@@ -69,15 +118,11 @@ class Gate:
         return self._baseline[1]
 
 
+def _one_more(counts: Counts, *, failed: bool) -> Counts:
+    return replace(counts, calls=counts.calls + 1, errors=counts.errors + failed)
+
+
 def gate_for(settings: Environment, alarms: tuple[str, ...]) -> Gate:
     """Return the gate of an environment, which watches those alarms."""
-    judging = GateSettings(
-        alpha=settings.alpha,
-        floor_pct=settings.error_floor_pct,
-        compare_slow=settings.on_slow != "off",
-        slow_outcome=Outcome.FAIL,
-        min_canary_invocations=settings.min_canary_invocations,
-        settle_s=settings.settle_s,
-        slo_error_pct=settings.max_error_pct,
-    )
-    return Gate(judging, alarms, settings.slow_ms)
+    probe = Probe(settings.probe_every_s) if settings.probe_every_s else None
+    return Gate(settings.gate_settings(), alarms, settings.slow_ms, probe)

@@ -13,7 +13,7 @@ from deployer.aws import Aws
 from deployer.commands import Context, watched_alarms
 from deployer.config import Environment
 from deployer.errors import DeployerError, Exit
-from deployer.gate import gate_for
+from deployer.gate import TEST_EVENT, gate_for
 from deployer.model import (
     AliasState,
     AliasWrite,
@@ -233,7 +233,7 @@ def _check_version(aws: Aws, stable: str, target: str) -> None:
 
 def _probe(context: Context, aws: Aws, target: str) -> None:
     """Ask the new version directly, before any traffic: one that cannot even start is refused here."""
-    error, answer = aws.invoke(target, S3_TEST_EVENT)
+    error, answer = aws.invoke(target, TEST_EVENT)
     if error is not None:
         message = answer.get("errorMessage", "") if isinstance(answer, dict) else str(answer)
         raise DeployerError(
@@ -243,13 +243,3 @@ def _probe(context: Context, aws: Aws, target: str) -> None:
             exit_code=Exit.REFUSED,
         )
     context.output.say(f"probe      version {target} answers its trigger's test event")
-
-
-S3_TEST_EVENT = {
-    "Service": "Amazon S3",
-    "Event": "s3:TestEvent",
-    "Time": "1970-01-01T00:00:00.000Z",
-    "Bucket": "probe",
-    "RequestId": "probe",
-    "HostId": "probe",
-}
