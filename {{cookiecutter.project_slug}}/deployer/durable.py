@@ -1,0 +1,164 @@
+"""The rollout as an AWS Lambda durable function: same `tick`, nobody waits and nobody pays for waiting. Shell.
+
+One `wait_for_condition` asks `look` until the rollout has ended. Between two looks there is no process: Lambda
+keeps when to wake up, the alias keeps everything else, so a look that dies is simply repeated.
+Source: https://docs.aws.amazon.com/durable-execution/sdk-reference/operations/wait-for-condition/
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aws_durable_execution_sdk_python.config import Duration
+from aws_durable_execution_sdk_python.context import DurableContext
+from aws_durable_execution_sdk_python.execution import durable_execution
+from aws_durable_execution_sdk_python.types import WaitForConditionCheckContext
+from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
+
+from deployer import canary, report, rollout
+from deployer.aws import Aws, AwsFactory, connect
+from deployer.aws_errors import Conflict, Unavailable
+from deployer.clock import Clock, SystemClock
+from deployer.config import parse
+from deployer.errors import DeployerError
+from deployer.gate import Gate, gate_for
+from deployer.handover import Handover
+from deployer.model import (
+    Decision,
+    Done,
+    Finish,
+    Pause,
+    Promote,
+    Refuse,
+    Rollback,
+    RolloutPlan,
+    RolloutState,
+    SetWeight,
+    Tick,
+    Wait,
+)
+
+# What one look remembers for the next, and the durable execution keeps: JSON, and nothing the alias knows.
+State = dict[str, Any]
+START: State = {"conflicts": 0, "blind_since": None, "next_s": 1, "outcome": None, "reason": ""}
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What every look at one rollout needs."""
+
+    aws: Aws
+    plan: RolloutPlan
+    gate: Gate
+    clock: Clock
+    tell: Callable[[Tick], None]
+    poll_s: int
+
+
+def look(state: State, drive: Drive) -> State:
+    """Tick once and say when to look again, or how the rollout ended; never raises for an expected error.
+
+    As in `rollout.run`, a conflict is read and decided again, an AWS that does not answer for ten minutes and
+    every other error roll back.
+    """
+    try:
+        last = rollout.tick(drive.aws, drive.plan, drive.gate, drive.clock)
+    except Conflict as error:
+        conflicts = state["conflicts"] + 1
+        if conflicts > rollout.CONFLICT_LIMIT:
+            return _give_up(state, drive, error)
+        return {**state, "conflicts": conflicts, "next_s": 1}
+    except Unavailable as error:
+        now = drive.clock.now()
+        blind_since = state["blind_since"] or now
+        if now - blind_since >= canary.BLIND_LIMIT_S:
+            return _give_up(state, drive, error)
+        return {**state, "blind_since": blind_since, "next_s": min(drive.poll_s, int(rollout.POLL_S))}
+    except DeployerError as error:
+        return _give_up(state, drive, error)
+    drive.tell(last)
+    outcome = _outcome(last.decision, drive.plan)
+    wait_s = last.decision.seconds if isinstance(last.decision, Wait) else drive.poll_s
+    return {
+        "conflicts": 0,
+        "blind_since": None,
+        "next_s": max(1, min(math.ceil(wait_s), drive.poll_s)),
+        "outcome": outcome,
+        "reason": last.decision.reason,
+    }
+
+
+def _give_up(state: State, drive: Drive, error: DeployerError) -> State:
+    """Roll back because of `error`; when that fails too, say both."""
+    try:
+        done = rollout.roll_back(
+            drive.aws, reason=f"stopped by an error: {error.what}", only_owner=drive.plan.id
+        )
+        where = f"all traffic is on version {done.version}" if done.version else done.reason
+    except DeployerError as second:
+        where = f"rolling back failed as well: {second.what}"
+    return {**state, "outcome": "failed", "reason": f"{error.what}; {where}"}
+
+
+def _outcome(decision: Decision, plan: RolloutPlan) -> str | None:
+    """Return how the rollout ended, or None while it goes on."""
+    match decision:
+        case Finish():
+            return RolloutState.DONE.value
+        case Promote() if plan.final_bake_s == 0:
+            return RolloutState.DONE.value
+        case Rollback():
+            return RolloutState.ROLLED_BACK.value
+        case Done(state, _):
+            return state.value
+        case Refuse():
+            return "refused"
+        case Wait() | SetWeight() | Promote() | Pause():
+            return None
+
+
+def _next_look(state: State, _attempt: int) -> WaitForConditionDecision:
+    if state["outcome"] is not None:
+        return WaitForConditionDecision.stop_polling()
+    return WaitForConditionDecision.continue_waiting(Duration.from_seconds(state["next_s"]))
+
+
+def make_handler(connect: AwsFactory, clock: Clock) -> Callable[[Any, Any], Any]:
+    """Return the Lambda handler that reaches AWS and the time in that way.
+
+    It returns {"outcome", "reason", "version"} when the version serves all traffic. Anything else fails the
+    execution, so that its status in the console and in EventBridge says so too.
+    """
+
+    def drive_rollout(event: Any, context: DurableContext) -> dict[str, Any]:
+        handed = Handover.parse(event)
+        config = parse(handed.settings)
+        settings = config.environment(handed.environment)
+        made = settings.rollout_plan(handed.rollout_id, handed.version)
+        plan = replace(made, is_forced=handed.is_forced, is_begun=True)
+        aws = connect(config, handed.environment)
+        gate = gate_for(settings, handed.alarms)
+
+        def check(state: State, check_context: WaitForConditionCheckContext) -> State:
+            def tell(tick: Tick) -> None:
+                check_context.logger.info(report.json_line(report.tick_event(tick)))
+
+            return look(state, Drive(aws, plan, gate, clock, tell, handed.poll_s))
+
+        last = context.wait_for_condition(
+            check, WaitForConditionConfig(wait_strategy=_next_look, initial_state=START), name="rollout"
+        )
+        if last["outcome"] != RolloutState.DONE.value:
+            raise DeployerError(
+                f"version {handed.version} was not promoted: {last['outcome']}", found=last["reason"]
+            )
+        return {"outcome": last["outcome"], "reason": last["reason"], "version": handed.version}
+
+    made: Callable[[Any, Any], Any] = durable_execution(drive_rollout)
+    return made
+
+
+handler = make_handler(connect, SystemClock())

@@ -1,0 +1,262 @@
+"""The durable driver: its looks on the strict fake, and its handler under AWS's own durable-execution runner."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from aws_durable_execution_sdk_python.execution import InvocationStatus
+from aws_durable_execution_sdk_python_testing.runner import (
+    DurableFunctionTestResult,
+    DurableFunctionTestRunner,
+)
+
+from deployer import durable, handover, marker, rollout
+from deployer.aws_errors import Conflict, Unavailable
+from deployer.clock import Clock
+from deployer.config import parse
+from deployer.errors import DeployerError
+from deployer.gate import gate_for
+from deployer.handover import Handover
+from deployer.model import AlarmState, RolloutState
+from tests.deployer.fakes import FakeAws, VirtualClock
+
+SETTINGS = """
+[project]
+name = "Resizer"
+[function]
+name = "image-resizer"
+region = "eu-west-1"
+architecture = "arm64"
+[environments.production]
+driver = "durable"
+steps = [{ weight_pct = 10, bake_s = 300 }, { weight_pct = 50, bake_s = 3600 }]
+final_bake_s = 300
+"""
+
+
+class RunnerClock:
+    """The test runner's own time, in which waits are skipped: what it skips has passed for the handler too."""
+
+    def __init__(self) -> None:
+        self.runner: DurableFunctionTestRunner | None = None
+        self.due: list[tuple[float, object]] = []
+        self.started_at = 0.0
+
+    def now(self) -> float:
+        """Return the runner's time, and do what was due by then."""
+        assert self.runner is not None
+        now = self.runner._clock.now().timestamp()
+        self.started_at = self.started_at or now
+        for due, action in list(self.due):
+            if now - self.started_at >= due:
+                self.due.remove((due, action))
+                action()  # type: ignore[operator]
+        return now
+
+    def sleep(self, seconds: float) -> None:
+        """Fail: a durable function that sleeps is paid for."""
+        raise AssertionError(f"slept {seconds} s")
+
+
+def begun(aws: FakeAws, clock: Clock) -> FakeAws:
+    """Return the fake with the first step taken, as `rollout start` leaves it."""
+    settings = parse(SETTINGS).environment("production")
+    gate = gate_for(settings, ("errors",))
+    rollout.begin(aws, rollout.Rollout(settings.rollout_plan("77.1", "42"), gate, lambda _: None), clock)
+    return aws
+
+
+def handed(**changes: object) -> Handover:
+    """Return what `rollout start` hands over."""
+    values = {
+        "settings": SETTINGS, "environment": "production", "rollout_id": "77.1", "version": "42", "alarms": ("errors",),
+    }  # fmt: skip
+    return Handover(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def run(
+    aws: FakeAws, event: object, *, later: dict[float, object] | None = None
+) -> DurableFunctionTestResult:
+    """Run the handler to its end under the official test runner; `later` maps seconds to what happens then."""
+    clock = RunnerClock()
+    handler = durable.make_handler(lambda _config, _environment: aws, clock)  # type: ignore[arg-type,return-value]
+    with DurableFunctionTestRunner(
+        handler=handler, poll_interval=0.05, execution_timeout=60 * 60 * 24
+    ) as runner:
+        clock.runner = runner
+        clock.due = list((later or {}).items())
+        if isinstance(event, Handover):
+            begun(aws, clock)
+            event = event.event()
+        arn = runner.run_async(input=json.dumps(event))
+        result = runner.wait_for_result(arn, timeout=60)
+    runner._scheduler._loop.close()  # the runner leaves its event loop open, which is a warning, which is an error
+    return result
+
+
+def ended(aws: FakeAws) -> RolloutState:
+    """Return the state in the alias's marker."""
+    found = marker.parse(aws.description)[1]
+    assert found is not None
+    return found.state
+
+
+class TestUnderTheOfficialRunner:
+    """The whole handler, replays and waits included, under aws-durable-execution-sdk-python-testing."""
+
+    def test_healthy(self):
+        """A healthy version is carried through every step to done without one sleeping second."""
+        aws = FakeAws()
+        result = run(aws, handed(poll_s=600))
+        assert result.status is InvocationStatus.SUCCEEDED
+        assert json.loads(result.result or "") == {
+            "outcome": "done", "version": "42", "reason": "300 s at all traffic were good",
+        }  # fmt: skip
+        assert [write.weight_pct for write in aws.writes] == [10, 50, 0, 0]
+        assert ended(aws) is RolloutState.DONE
+
+    def test_one_operation(self):
+        """However long the bakes, the execution has one operation besides itself: the limit on operations is far."""
+        result = run(FakeAws(), handed(poll_s=600))
+        assert [
+            operation.name for operation in result.get_all_operations() if operation.name == "rollout"
+        ] == ["rollout"]
+        assert len(result.get_all_operations()) <= 2
+
+    def test_alarm(self):
+        """An alarm during an hour-long bake takes the traffic back, and the execution fails with the reason."""
+        aws = FakeAws()
+
+        def alarm() -> None:
+            aws.given_alarm("errors", AlarmState.ALARM)
+
+        result = run(aws, handed(), later={900.0: alarm})
+        assert result.status is InvocationStatus.FAILED
+        assert result.error is not None
+        assert "version 42 was not promoted: rolled-back" in str(result.error.message)
+        assert (aws.stable, aws.canary) == ("41", None)
+        assert ended(aws) is RolloutState.ROLLED_BACK
+
+    def test_worse_version(self):
+        """A canary with more than its share of the errors is rolled back by the comparison."""
+        aws = FakeAws()
+        aws.traffic.error_rate = {"42": 0.2}
+        result = run(aws, handed())
+        assert result.status is InvocationStatus.FAILED
+        assert ended(aws) is RolloutState.ROLLED_BACK
+
+    def test_abort_from_elsewhere(self):
+        """A rollout that a person aborted through the alias ends, and is not begun again."""
+        aws = FakeAws()
+
+        def abort() -> None:
+            rollout.roll_back(aws, reason="asked for by hand")  # type: ignore[arg-type]
+
+        result = run(aws, handed(), later={400.0: abort})
+        assert result.status is InvocationStatus.FAILED
+        assert aws.stable == "41"
+        assert [write.weight_pct for write in aws.writes][-1] == 0
+
+    def test_two_drivers(self):
+        """A second execution of the same rollout does no harm: the alias's revision lets one of them write."""
+        aws = FakeAws()
+
+        def other() -> None:
+            aws.someone_else_writes()
+
+        result = run(aws, handed(poll_s=600), later={301.0: other, 4000.0: other})
+        assert result.status is InvocationStatus.SUCCEEDED
+        assert [write.weight_pct for write in aws.writes] == [10, 50, 0, 0]
+
+    def test_not_a_rollout(self):
+        """An event that is no hand-over fails the execution before any call."""
+        aws = FakeAws()
+        result = run(aws, {"Records": []})
+        assert result.status is InvocationStatus.FAILED
+        assert aws.calls == []
+
+
+class TestLook:
+    """One look at the rollout, without the SDK around it."""
+
+    def drive(self, aws: FakeAws, clock: VirtualClock, poll_s: int = 60) -> durable.Drive:
+        """Return what a look needs, one second into the first step."""
+        settings = parse(SETTINGS).environment("production")
+        gate = gate_for(settings, ("errors",))
+        begun(aws, clock)
+        plan = replace(settings.rollout_plan("77.1", "42"), is_begun=True)
+        clock.time += 1
+        return durable.Drive(aws, plan, gate, clock, lambda _: None, poll_s)  # type: ignore[arg-type]
+
+    def test_wakes_up_for_the_next_minute(self):
+        """During a bake the next look is a minute away, not at the end of the bake."""
+        aws, clock = FakeAws(), VirtualClock()
+        assert durable.look(durable.START, self.drive(aws, clock))["next_s"] == 60
+
+    def test_wakes_up_at_the_end_of_the_bake(self):
+        """The last look of a bake is at its end, not up to a minute later."""
+        aws, clock = FakeAws(), VirtualClock()
+        drive = self.drive(aws, clock)
+        clock.time += 281
+        assert durable.look(durable.START, drive)["next_s"] == 18
+
+    def test_conflict(self):
+        """A conflict is read and decided again at once; after ten in a row the rollout goes back."""
+        aws, clock = FakeAws(), VirtualClock()
+        drive = self.drive(aws, clock)
+        clock.time += 300
+        state = durable.START
+        for _ in range(rollout.CONFLICT_LIMIT):
+            aws.given_failure(len(aws.calls) + 1, Conflict("moved"))
+            state = durable.look(state, drive)
+            assert (state["outcome"], state["next_s"]) == (None, 1)
+        aws.given_failure(len(aws.calls) + 1, Conflict("moved"))
+        assert durable.look(state, drive)["outcome"] == "failed"
+        assert ended(aws) is RolloutState.ROLLED_BACK
+
+    def test_blind(self):
+        """An AWS that does not answer is asked again for ten minutes, across looks, then the rollout goes back."""
+        aws, clock = FakeAws(), VirtualClock()
+        drive = self.drive(aws, clock)
+        state = durable.START
+        for _ in range(40):
+            aws.given_failure(len(aws.calls) + 1, Unavailable("throttled"))
+            state = json.loads(json.dumps(durable.look(state, drive)))
+            assert state["outcome"] is None
+            clock.time += state["next_s"]
+        aws.given_failure(len(aws.calls) + 1, Unavailable("throttled"))
+        assert durable.look(state, drive)["outcome"] == "failed"
+        assert ended(aws) is RolloutState.ROLLED_BACK
+
+    def test_no_way_back(self):
+        """When rolling back fails as well, the reason says both."""
+        aws, clock = FakeAws(), VirtualClock()
+        drive = self.drive(aws, clock)
+        for number in (1, 2):
+            aws.given_failure(len(aws.calls) + number, DeployerError(f"call {number} is not allowed"))
+        state = durable.look(durable.START, drive)
+        assert state["outcome"] == "failed"
+        assert state["reason"] == "call 1 is not allowed; rolling back failed as well: call 2 is not allowed"
+
+
+class TestHandover:
+    """What travels from `rollout start` to the function."""
+
+    def test_round_trip(self):
+        """A hand-over survives JSON."""
+        made = handed(is_forced=True)
+        assert Handover.parse(json.loads(json.dumps(made.event()))) == made
+
+    def test_wrong_event(self):
+        """Another event is refused with what is wrong with it."""
+        with pytest.raises(DeployerError, match="not a rollout"):
+            Handover.parse({"alarms": [], "bucket": "x"})
+
+    def test_execution_name(self):
+        """An execution's name is what Lambda allows, also for the longest rollout id, and new at each hand-over."""
+        name = handover.execution_name("x" * 80 + ".1", 1_763_712_000.9)
+        assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name)
+        assert handover.execution_name("77.1", 1.0) != handover.execution_name("77.1", 2.0)
