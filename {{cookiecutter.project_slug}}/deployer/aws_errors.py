@@ -16,6 +16,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NetworkError
 
 from deployer.errors import DeployerError
+from deployer.model import Tick
 
 _TRANSIENT = frozenset(
     {"ServiceException", "InternalFailure", "InternalError", "ServiceUnavailable", "TooManyRequestsException"}
@@ -28,11 +29,22 @@ _EXPIRED = frozenset(
 
 
 class Conflict(DeployerError):
-    """Somebody else changed the function or the alias between our read and our write."""
+    """Somebody else changed the function or the alias between our read and our write.
+
+    `attempted` is the tick whose write got this answer: an earlier try of the same request, whose own answer
+    was lost, may have been carried out all the same.
+    """
+
+    attempted: Tick | None = None
 
 
 class Unavailable(DeployerError):
-    """AWS did not answer, or asked to come back later; nothing is known about what it would have said."""
+    """AWS did not answer, or asked to come back later; nothing is known about what it would have said.
+
+    `attempted` is the tick whose write got no answer; it may have been carried out.
+    """
+
+    attempted: Tick | None = None
 
 
 class NotFound(DeployerError):

@@ -41,6 +41,7 @@ from deployer.model import (
 )
 
 BLIND_LIMIT_S = 600.0
+TRANSIENT_S = 300.0
 SLOW = "slow calls"
 
 
@@ -52,7 +53,7 @@ def decide(plan: RolloutPlan, alias: AliasState, evidence: Evidence, now: float)
     """
     marker, target = alias.marker, plan.target
     if marker is not None and marker.is_active:
-        if marker.id != plan.id:
+        if marker.id != plan.id or marker.to_version != target:
             return Refuse(
                 f"version {marker.to_version} is being rolled out by `{marker.id}`",
                 "deployer status, then wait for it or `deployer rollback`",
@@ -63,10 +64,7 @@ def decide(plan: RolloutPlan, alias: AliasState, evidence: Evidence, now: float)
                 "resume from the commit that started it, or `deployer rollback`",
             )
         if alias.routing != _expected_routing(plan, marker):
-            return Refuse(
-                f"the alias was changed by hand while version {target} was rolled out",
-                "deployer rollback",
-            )
+            return _unexpected(plan, marker, evidence, now)
         return _go_on(plan, marker, evidence, now)
     if plan.is_begun:
         return _ended_elsewhere(plan, marker)
@@ -79,6 +77,23 @@ def decide(plan: RolloutPlan, alias: AliasState, evidence: Evidence, now: float)
     if alias.routing.stable == target:
         return Done(RolloutState.DONE, f"version {target} already serves all traffic")
     return _begin(plan, alias, evidence)
+
+
+def _unexpected(plan: RolloutPlan, marker: Marker, evidence: Evidence, now: float) -> Decision:
+    """Decide when the traffic is not where the marker says: for a while that may be Lambda's own doing.
+
+    Source: with provisioned concurrency the weights move when the new version's is ready,
+    https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
+    """
+    broken = _what_is_wrong(plan, marker, evidence) if marker.starts else None
+    if isinstance(broken, Rollback) and not plan.only_observes:
+        return broken
+    left_s = marker.at + TRANSIENT_S - now
+    if 0 < left_s <= TRANSIENT_S and _expected_routing(plan, marker) is not None:
+        return Wait(left_s, "the traffic is not where it was sent yet")
+    return Refuse(
+        f"the alias was changed by hand while version {plan.target} was rolled out", "deployer rollback"
+    )
 
 
 def _ended_elsewhere(plan: RolloutPlan, marker: Marker | None) -> Decision:
@@ -137,14 +152,14 @@ def _go_on(plan: RolloutPlan, marker: Marker, evidence: Evidence, now: float) ->
     place = _Place.of(plan, marker)
     if baked_s < place.bake_s:
         return Wait(place.bake_s - baked_s, f"{place.name}: {baked_s:.0f} of {place.bake_s} s{observed}")
-    unknown = _what_is_unknown(evidence)
+    unknown = _what_is_unknown(plan, evidence)
     if unknown and not plan.only_observes:
         left_s = place.bake_s + plan.max_extend_s - baked_s
         if left_s > 0:
             return Wait(left_s, f"{unknown}: extended by up to {plan.max_extend_s} s")
         if plan.on_low_traffic is OnLowTraffic.FAIL:
             return Rollback(f"{unknown} after {plan.max_extend_s} s of extension")
-        if plan.on_low_traffic is OnLowTraffic.PAUSE:
+        if plan.on_low_traffic is OnLowTraffic.PAUSE or not _is_measured(plan, evidence):
             return Pause(f"{unknown} after {plan.max_extend_s} s of extension")
     good = unknown or f"{place.bake_s} s at {place.share} were good"
     return next_move(plan, marker, f"{good}{observed}")
@@ -198,12 +213,20 @@ def _what_is_wrong(plan: RolloutPlan, marker: Marker, evidence: Evidence) -> Rol
     return None
 
 
-def _what_is_unknown(evidence: Evidence) -> str | None:
+def _is_measured(plan: RolloutPlan, evidence: Evidence) -> bool:
+    """Tell whether the versions were compared, if only on too little data; a plan without steps never is."""
+    found = {verdict.outcome for verdict in evidence.verdicts}
+    return not plan.steps or (bool(found) and Outcome.UNMEASURABLE not in found)
+
+
+def _what_is_unknown(plan: RolloutPlan, evidence: Evidence) -> str | None:
     """Return what cannot be called healthy because nothing is known about it, or None."""
     silent = _in_state(evidence, AlarmState.INSUFFICIENT_DATA)
     if silent:
         return f"alarm `{silent[0]}` has no data"
     unproven = (Outcome.INCONCLUSIVE, Outcome.UNMEASURABLE)
+    if plan.steps and not evidence.verdicts:
+        return "the versions were not compared"
     return next((v.sentence for v in evidence.verdicts if v.outcome in unproven), None)
 
 

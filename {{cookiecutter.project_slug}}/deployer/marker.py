@@ -19,7 +19,7 @@ from deployer.model import Marker, RolloutState
 MAX_DESCRIPTION = 256
 MAX_TEXT = 80
 MAX_STEPS = 8
-_MARKER = re.compile(r"\s*\[lc1 (?P<fields>[^\[\]]*)\]\s*$")
+_MARKER = re.compile(r" ?\[lc1 (?P<fields>[^\[\]]*)\]\s*$")
 _FIELD = re.compile(r"(\w+)=(\S+)")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from deployer.aws_errors import translated
+from deployer.aws_errors import Unavailable, translated
 from deployer.config import ALIAS
 from deployer.counts import Counts, Minute
 
@@ -105,9 +105,14 @@ class Metrics:
     def _read(
         self, wanted: Mapping[str, Series], start: int, end: int, period_s: int
     ) -> dict[str, dict[int, float]]:
-        """Return each series as {start of the period: value}. Raises Unavailable."""
+        """Return each series as {start of the period: value}. Raises Unavailable.
+
+        Source: the last page's StatusCode of a series is Complete unless its points are not all there,
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataResult.html
+        """
         queries: Any = [self._query(name, series, period_s) for name, series in wanted.items()]
         found: dict[str, dict[int, float]] = {name: {} for name in wanted}
+        status: dict[str, str] = {}
         with translated("reading the versions' metrics"):
             pages = self._client.get_paginator("get_metric_data").paginate(
                 MetricDataQueries=queries,
@@ -118,8 +123,13 @@ class Metrics:
             for page in pages:
                 for result in page["MetricDataResults"]:
                     values = found[result["Id"]]
+                    status[result["Id"]] = result.get("StatusCode", "Complete")
                     for moment, value in zip(result["Timestamps"], result["Values"], strict=True):
                         values[int(moment.timestamp())] = value
+        # A series CloudWatch could not read comes back empty, and empty would read as no errors.
+        unread = sorted(name for name, code in status.items() if code != "Complete")
+        if unread:
+            raise Unavailable(f"CloudWatch could not read {', '.join(unread)}", found=status[unread[0]])
         return found
 
     def _query(self, name: str, series: Series, period_s: int) -> dict[str, Any]:

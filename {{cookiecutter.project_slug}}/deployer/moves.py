@@ -79,6 +79,13 @@ def write_for_wish(wish: Wish, plan: RolloutPlan, alias: AliasState, now: float,
     marker = alias.marker
     if marker is None or not marker.is_active:
         raise _no_rollout(marker)
+    if marker.plan != plan.fingerprint and wish not in (Wish.PAUSE, Wish.ABORT):
+        raise DeployerError(
+            f"the steps in deploy.toml are not those of the running rollout `{marker.id}`",
+            found=f"found plan {plan.fingerprint}, expected {marker.plan}",
+            hint="do it from the commit that started the rollout; pause and abort work from any",
+            exit_code=Exit.REFUSED,
+        )
     match wish:
         case Wish.PAUSE if marker.state is not RolloutState.PAUSE:
             return _unmoved(alias, _stayed(marker, RolloutState.PAUSE, int(now), why))

@@ -26,6 +26,7 @@ from deployer.model import (
     Rollback,
     RolloutPlan,
     RolloutState,
+    Routing,
     SetWeight,
     Tick,
     Wait,
@@ -70,11 +71,21 @@ def tick(aws: Aws, plan: RolloutPlan, gate: Gate, clock: Clock) -> Tick:
     decision = canary.decide(plan, alias, evidence, now)
     match decision:
         case SetWeight() | Promote() | Pause() | Finish() | Rollback():
-            write = moves.write_for(decision, plan, alias, now)
-            aws.update_alias(write, revision=alias.revision)
-            return Tick(now, alias, evidence, decision, write)
+            made = Tick(now, alias, evidence, decision, moves.write_for(decision, plan, alias, now))
+            return _carry_out(aws, made)
         case Wait() | Refuse() | Done():
             return Tick(now, alias, evidence, decision)
+
+
+def _carry_out(aws: Aws, made: Tick) -> Tick:
+    """Write what a tick decided; an error tells what was attempted, since it may have been carried out."""
+    if made.written is not None:
+        try:
+            aws.update_alias(made.written, revision=made.alias.revision)
+        except (Conflict, Unavailable) as error:
+            error.attempted = made
+            raise
+    return made
 
 
 def run(aws: Aws, rollout: Rollout, clock: Clock) -> Tick:
@@ -84,26 +95,29 @@ def run(aws: Aws, rollout: Rollout, clock: Clock) -> Tick:
     after a signal, and passes on what stops it otherwise, after trying to roll back.
     """
     plan, conflicts, blind_since = rollout.plan, 0, None
+    unanswered: Tick | None = None
     while True:
         if rollout.stop.signal:
             raise _interrupted(aws, rollout)
         try:
             last = tick(aws, plan, rollout.gate, clock)
-        except Conflict:
-            conflicts += 1
-            if conflicts > CONFLICT_LIMIT:
+            if unanswered is not None and _shows(last.alias, unanswered.written):
+                rollout.tell(unanswered)
+            rollout.tell(last)
+        except (Conflict, Unavailable) as error:
+            unanswered = error.attempted or unanswered
+            conflicts += isinstance(error, Conflict)
+            blind_since = blind_since or clock.now()
+            if conflicts > CONFLICT_LIMIT or clock.now() - blind_since >= canary.BLIND_LIMIT_S:
+                _roll_back_after(aws, rollout, error)
                 raise
+            if isinstance(error, Unavailable):
+                _wait(clock, POLL_S, rollout.stop)
             continue
         except Exception as error:
-            blind_since = blind_since or clock.now()
-            if isinstance(error, Unavailable) and clock.now() - blind_since < canary.BLIND_LIMIT_S:
-                _wait(clock, POLL_S, rollout.stop)
-                continue
-            if plan.is_begun:
-                _roll_back_after(aws, rollout, error)
+            _roll_back_after(aws, rollout, error)
             raise
-        conflicts, blind_since = 0, None
-        rollout.tell(last)
+        conflicts, blind_since, unanswered = 0, None, None
         if _is_last(last.decision, plan):
             return last
         plan = replace(plan, is_begun=True)
@@ -152,7 +166,10 @@ def _interrupted(aws: Aws, rollout: Rollout) -> DeployerError:
 
 
 def _roll_back_after(aws: Aws, rollout: Rollout, error: Exception) -> None:
-    """Roll back because of `error`; when that fails too, `error` says so and stays the one raised."""
+    """Roll back because of `error`; when that fails too, `error` says so and stays the one raised.
+
+    Also before anything is known to have been written: the answer to the first write may be what was lost.
+    """
     try:
         done = roll_back(aws, reason=f"stopped by an error: {error}", only_owner=rollout.plan.id)
         error.add_note(f"all traffic is on version {done.version}" if done.version else done.reason)
@@ -173,21 +190,28 @@ def roll_back(aws: Aws, *, reason: str, only_owner: str | None = None, to: str |
     """Give all traffic to the version that was stable before, with one UpdateAlias, and verify it.
 
     With `only_owner`, only that owner's running rollout is touched. A conflict means the alias moved: it is
-    read and judged again, until it shows the target or a newer rollout's id.
-    Raises DeployerError (exit 5) when there is no earlier version to go back to.
+    read and judged again, until it shows what was written or a newer rollout's id; so is a call without an
+    answer, and the client has waited between its own tries by then.
+    Raises DeployerError (exit 5) when there is no earlier version to go back to, Unavailable.
     """
+    tried: AliasWrite | None = None
+    unanswered: Unavailable | None = None
     for _ in range(CONFLICT_LIMIT):
-        alias = aws.alias()
-        choice = _rollback_write(alias, reason=reason, only_owner=only_owner, to=to)
-        if isinstance(choice, RolledBack):
-            return choice
         try:
+            alias = aws.alias()
+            if tried is not None and _shows(alias, tried):
+                return RolledBack(tried.version, reason, tried)
+            choice = _rollback_write(alias, reason=reason, only_owner=only_owner, to=to)
+            if isinstance(choice, RolledBack):
+                return choice
+            tried = choice
             aws.update_alias(choice, revision=alias.revision)
         except Conflict:
             continue
-        seen = aws.alias().routing
-        if seen.stable == choice.version and seen.canary is None:
-            return RolledBack(choice.version, reason, choice)
+        except Unavailable as error:
+            unanswered = error
+    if unanswered is not None:
+        raise unanswered
     raise DeployerError(
         "the alias keeps moving, so the rollback could not be verified",
         found=f"found it changed {CONFLICT_LIMIT} times in a row",
@@ -198,19 +222,36 @@ def roll_back(aws: Aws, *, reason: str, only_owner: str | None = None, to: str |
 def wish(aws: Aws, plan: RolloutPlan, wanted: Wish, clock: Clock, why: str) -> AliasWrite:
     """Carry out what a person asks of the running rollout, from any machine; returns what was written.
 
+    It is meant for the step at which the person asked: once the rollout has moved on, a skip is not repeated.
     Raises DeployerError (exit 5) when no rollout is in a state for it, Conflict when the alias keeps moving.
     """
+    step, tried = None, None
     for attempt in range(CONFLICT_LIMIT):
         alias = aws.alias()
-        write = moves.write_for_wish(wanted, plan, alias, clock.now(), why)
+        if tried is not None and _shows(alias, tried):
+            return tried
+        if wanted is Wish.SKIP and step is not None and alias.marker and alias.marker.step != step:
+            raise DeployerError(
+                "the rollout went to its next step by itself", hint="deployer status", exit_code=Exit.REFUSED
+            )
+        step = alias.marker.step if alias.marker else None
+        tried = moves.write_for_wish(wanted, plan, alias, clock.now(), why)
         try:
-            aws.update_alias(write, revision=alias.revision)
+            aws.update_alias(tried, revision=alias.revision)
         except Conflict:
             if attempt == CONFLICT_LIMIT - 1:
                 raise
             continue
-        return write
+        return tried
     raise AssertionError("the loop returns or raises")
+
+
+def _shows(alias: AliasState, write: AliasWrite | None) -> bool:
+    """Tell whether the alias is as that write left it."""
+    return write is not None and (alias.description, alias.routing) == (
+        write.description,
+        Routing(write.version, write.canary, write.weight_pct),
+    )
 
 
 def is_owned_by(rollout_id: str, owner: str) -> bool:
