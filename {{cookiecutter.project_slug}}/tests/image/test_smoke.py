@@ -77,13 +77,12 @@ def smoke(
     def run(handler: str | None = None, config: Config | None = None) -> smoking.SmokeResult:
         name = reference if handler is None else other_image(docker, reference, tmp_path, handler)
         names.extend([name] if handler is not None else [])
-        before = containers(docker)
         try:
             return smoking.smoke(
                 config or parse(CONFIG), built(docker, name), s3_endpoint=s3, say=lambda _: None
             )
         finally:
-            assert containers(docker) == before
+            assert not containers_of(docker, name)
 
     yield run
     for name in names:
@@ -106,9 +105,9 @@ def other_image(docker: Docker, reference: str, context: Path, handler: str) -> 
     return name
 
 
-def containers(docker: Docker, mark: str = "smoke-") -> set[str]:
-    """Return the names of the containers smoke tests made."""
-    return set(docker("ps", "--all", "--filter", f"name={mark}", "--format", "{{.Names}}").split())
+def containers_of(docker: Docker, name: str) -> list[str]:
+    """Return the containers that were started from an image."""
+    return docker("ps", "--all", "--filter", f"ancestor={name}", "--format", "{{.Names}}").split()
 
 
 def test_real_image_makes_the_photo_half_its_size(smoke: Smoke) -> None:
@@ -190,20 +189,20 @@ s3 = smoke.S3Endpoint({s3.endpoint!r}, {s3.container_endpoint!r}, {s3.region!r})
 smoke.smoke(parse({CONFIG!r}), image, s3_endpoint=s3, say=lambda line: print(line, flush=True))
 """
     env = {**os.environ, "DOCKER": docker.client}
-    before = containers(docker)
     argv = [sys.executable, "-c", code]
     with subprocess.Popen(argv, cwd=PROJECT, env=env, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 30
-        while containers(docker) == before and time.monotonic() < deadline and process.poll() is None:
+        while not containers_of(docker, name) and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.1)
-        started = containers(docker) != before
+        started = bool(containers_of(docker, name))
         time.sleep(1)  # until the function hangs
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
+    left = containers_of(docker, name)
     docker("rmi", "--force", name)
     assert started
     assert b"KeyboardInterrupt" in errors
-    assert containers(docker) == before
+    assert not left
 
 
 def test_without_an_endpoint_a_local_one_is_started(
