@@ -260,7 +260,8 @@ def test_database_without_a_date_is_not_used(gate: Gate, metadata: str) -> None:
 
 
 def test_damaged_database_is_a_failure(gate: Gate) -> None:
-    """A scanner that fails is told apart from one that finds something, and leaves no record."""
+    """A scanner that fails is told apart from one that finds something, and leaves no record, not an old one."""
+    gate.scan()
     (gate.cache / "db" / "trivy.db").write_bytes(b"x" * 8192)
     gate.given_image(VULNERABLE)
     with pytest.raises(DeployerError, match="the scanner failed; this says nothing about the image"):

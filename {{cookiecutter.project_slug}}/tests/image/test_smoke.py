@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,9 +91,11 @@ def smoke(
 
 
 def built(docker: Docker, name: str) -> BuiltImage:
-    """Return the image as `build` would describe it."""
-    platform = docker("image", "inspect", name, "--format", "{{.Os}}/{{.Architecture}}")
-    return BuiltImage(name, "sha256:0", platform, Path("image.tar"), "")
+    """Return the image as `build` would describe it, by the engine's own id."""
+    identity, platform = docker(
+        "image", "inspect", name, "--format", "{{.Id}} {{.Os}}/{{.Architecture}}"
+    ).split()
+    return BuiltImage(name, identity, platform, Path("image.tar"), "")
 
 
 def other_image(docker: Docker, reference: str, context: Path, handler: str) -> str:
@@ -120,6 +123,23 @@ def test_real_image_makes_the_photo_half_its_size(smoke: Smoke) -> None:
 def test_size_in_deploy_toml_does_not_matter(smoke: Smoke) -> None:
     """The smoke test is about the image: a project that fits to 4000 pixels passes as well."""
     assert smoke(config=parse(CONFIG + "[resize]\nfit_px = 4000\n")).resized_px == (48, 32)
+
+
+def test_label_that_moved_does_not_matter(
+    docker: Docker, reference: str, s3: smoking.S3Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the label points at another image by now, the tarball that was built is smoke-tested."""
+    monkeypatch.setenv("DOCKER", docker.client)
+    name = other_image(docker, reference, tmp_path, RIGHT)
+    tar = tmp_path / "image.tar"
+    docker("save", "--output", str(tar), name)
+    right = replace(built(docker, name), tar=tar)
+    docker("rmi", "--force", name)
+    docker("tag", reference, name)
+    said: list[str] = []
+    smoking.smoke(parse(CONFIG), right, s3_endpoint=s3, say=said.append)
+    assert said[0] == f"loading {tar}"
+    docker("rmi", "--force", name)
 
 
 def test_right_function_passes(smoke: Smoke) -> None:
@@ -178,13 +198,14 @@ def test_interrupted_smoke_leaves_no_container(
     """Ctrl-C while the function hangs removes the container."""
     hanging = "import time\ndef handler(event, context): time.sleep(60)\n"
     name = other_image(docker, reference, tmp_path, hanging)
+    image = built(docker, name)
     code = f"""
 import sys
 from pathlib import Path
 from deployer import smoke
 from deployer.config import parse
 from deployer.image import BuiltImage
-image = BuiltImage({name!r}, "", {built(docker, name).platform!r}, Path("image.tar"), "")
+image = BuiltImage({image.reference!r}, {image.config_digest!r}, {image.platform!r}, Path("image.tar"), "")
 s3 = smoke.S3Endpoint({s3.endpoint!r}, {s3.container_endpoint!r}, {s3.region!r})
 smoke.smoke(parse({CONFIG!r}), image, s3_endpoint=s3, say=lambda line: print(line, flush=True))
 """
