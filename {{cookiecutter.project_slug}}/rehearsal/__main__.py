@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return 0 when every act ended as it should, 1 when one did not, 130 after Ctrl-C."""
     options = parse(argv)
     view = View()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started this with SIGINT ignored
+        signal.signal(number, _interrupt)
     try:
         try:
             return _rehearse(options, view)

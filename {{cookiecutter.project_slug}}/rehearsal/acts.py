@@ -29,6 +29,7 @@ from rehearsal.traffic import MINUTE_S, Watch, flowing
 LEAD_IN_S = 3 * MINUTE_S  # traffic before and after a release, so that the charts show what it changed
 LEAD_OUT_S = 2 * MINUTE_S
 REQUESTS_PER_MINUTE = 10
+SLOWEST = 15  # slower, and a rehearsal takes too long to be watched
 MEASURED_REQUESTS, MEASURED_WITHIN_S = 15, 6.0
 # The local AWS has no OIDC providers, so the account is one that has got one already.
 PROVIDER = f"arn:aws:iam::{ACCOUNT_ID}:oidc-provider/token.actions.githubusercontent.com"
@@ -185,7 +186,7 @@ def _play(stage: Stage, script: Script, direct: Callable[[Watch, Path], list[Eve
         flowing(
             stage.target(),
             per_s=stage.options.per_s,
-            seed=hash_of(seed),
+            seed=seed,
             look=lambda watch: view.look(watch, clock, started),
         ) as watch,
     ):
@@ -225,7 +226,7 @@ def _fit_speed(stage: Stage, watch: Watch) -> None:
     while time.monotonic() - started < MEASURED_WITHIN_S and _answered(watch) < MEASURED_REQUESTS:
         time.sleep(0.05)
     per_s = _answered(watch) / (time.monotonic() - started)
-    speed = max(round(per_s * MINUTE_S / REQUESTS_PER_MINUTE), 1)
+    speed = max(round(per_s * MINUTE_S / REQUESTS_PER_MINUTE), SLOWEST)
     if speed < stage.clock.speed and not stage.options.speed:
         was = stage.clock.speed
         stage.clock.run_at(speed)
@@ -260,11 +261,6 @@ def _summarise(stage: Stage, act: Act) -> None:
     for version in act.versions():
         requests, errors = act.totals(version)
         stage.view.say(f"  version {version}: {requests} requests, {errors} failed")
-
-
-def hash_of(text: str) -> int:
-    """Return a number that is the same in every process, unlike `hash`."""
-    return int.from_bytes(text.encode()[-6:], "big")
 
 
 ACTS: dict[int, Callable[[Stage], Act]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ def prepare(stage: Stage, script: Script, change: str, *, scan: bool) -> str:
         command(stage, script, "build", "build")
     except CommandFailed as error:
         if scan and "the base image cannot be pulled" in error.output:
-            raise ContainersUnusable(f"the base image cannot be pulled ({_reason(error.output)})") from error
+            raise ContainersUnusable(_why_not_pulled(_reason(error.output))) from error
         raise
     command(stage, script, "smoke", "smoke")
     unscanned = [] if scan and _scan(stage, script) else ["--allow-unscanned"]
@@ -73,6 +74,13 @@ def prepare(stage: Stage, script: Script, change: str, *, scan: bool) -> str:
         if scan and not sys.platform.startswith("linux"):
             raise ContainersUnusable("this Docker engine cannot push to the local AWS") from error
         raise
+
+
+def _why_not_pulled(reason: str) -> str:
+    """Return in a few words which base image cannot be pulled and why, without digests and addresses."""
+    name = re.search(r"`([^`@]+)", reason)
+    causes = [part for part in reason.split(": ") if part]
+    return f"the base image {name[1] if name else ''} cannot be pulled: {causes[-1] if causes else reason}"
 
 
 def _reason(output: str) -> str:

@@ -35,7 +35,7 @@ PHOTO_KEY = "holiday photos/märz.jpg"
 TRAFFIC_KEYS = ("landscape.jpg", "portrait.jpg")
 PHOTO_SIZE = (640, 480)
 RELEASE_REAL_S = 12.0  # how long a whole rollout may take
-SLOWEST, FASTEST = 20.0, 120.0  # faster, and a minute is too short to be looked at twice
+UNHURRIED, FASTEST = 20.0, 120.0  # faster, and a minute is too short to be looked at twice
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def chosen_speed(config: Config) -> float:
             hint="add a step, e.g. steps = [{ weight_pct = 10, bake_s = 300 }]",
         )
     planned_s = sum(step.bake_s for step in production.steps) + production.final_bake_s
-    return round(min(max(planned_s / RELEASE_REAL_S, SLOWEST), FASTEST))
+    return round(min(max(planned_s / RELEASE_REAL_S, UNHURRIED), FASTEST))
 
 
 def photo(*, is_portrait: bool = False) -> bytes:

@@ -158,7 +158,7 @@ class Watch:
 
 
 @contextlib.contextmanager
-def flowing(target: Target, *, per_s: float, seed: int, look: Callable[[Watch], None]) -> Iterator[Watch]:
+def flowing(target: Target, *, per_s: float, seed: str, look: Callable[[Watch], None]) -> Iterator[Watch]:
     """Send `per_s` requests in each real second for the length of a `with` block.
 
     `look` is called after each look at the alias and the alarms, about five times a second. On leaving,
