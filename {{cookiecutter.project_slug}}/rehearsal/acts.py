@@ -106,7 +106,7 @@ def _judge_stable(stage: Stage, act: Act) -> Act:
     """Say how the stable version served; an act in which it failed is not as it should."""
     stable = act.samples[0].stable
     requests, errors = act.totals(stable)
-    note = f"version {stable} served all the while: {requests} requests, {errors} failed"
+    note = f"stable version {stable} answered {requests} requests meanwhile, {errors} failed"
     stage.view.say(f"  {note}; {act.errors} requests of {act.requests} were lost")
     outcome = f"{act.outcome}, but version {stable} failed too" if errors else act.outcome
     return replace(act, outcome=outcome, notes=(*act.notes, note))
