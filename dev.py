@@ -29,6 +29,7 @@ LINTERS = (
     "check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml",
     "shellcheck .ci/run tests/standin/build",
 )
+PYTEST_INTERRUPTED = 2
 LEFTOVERS = (".venv", ".venv-cookiecutter", "build", "demo", ".pytest_cache", ".ruff_cache", ".hypothesis")
 
 
@@ -92,7 +93,8 @@ def test(_: Path, arguments: list[str]) -> int:
         repository = generate(TOOLS, ROOT / "build" / "bake")
         dev.say("test: the generated repository's own tests (1 of 2)")
         options = [*dev.PARALLEL, f"--junit-xml={results}"]
-        subprocess.run([sys.executable, "dev.py", "test", *options], cwd=repository, check=False)
+        if dev.wait_for([sys.executable, "dev.py", "test", *options], repository) == PYTEST_INTERRUPTED:
+            return PYTEST_INTERRUPTED
         dev.say("test: the template's tests, the results above included (2 of 2)")
     # A bake's tests must not be read as this run's, when only a part of it was asked for.
     os.environ["BAKE_RESULTS"] = "" if arguments else str(results)

@@ -47,6 +47,20 @@ def without_credentials(url: str) -> str:
     return url
 
 
+def template_folder() -> Path | None:
+    """Return the folder of the template; a relative path was relative to where cookiecutter was started."""
+    # Hooks are told neither: a shell says where in PWD, and without --output-dir it is the output folder.
+    for start in (os.environ.get("PWD", ""), ANSWERS["_output_dir"]):
+        folder = Path(start, ANSWERS["_repo_dir"]).absolute()
+        try:
+            settings = json.loads((folder / "cookiecutter.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if settings.get("_copy_without_render") == ANSWERS["_copy_without_render"]:
+            return folder
+    return None
+
+
 def template_origin(template: Path) -> tuple[str, str] | None:
     """Return the URL and the commit of the template, or None if it is not a git checkout of its own."""
     top = git(template, "rev-parse", "--show-toplevel")
@@ -59,9 +73,10 @@ def template_origin(template: Path) -> tuple[str, str] | None:
 
 def link_to_template(folder: Path) -> None:
     """Write `.cruft.json`, so that `cruft update` can follow the template from today on."""
-    origin = template_origin(Path(ANSWERS["_repo_dir"]))
-    if origin is None:
-        print("note: the template is not a git checkout, so `cruft update` cannot follow it")
+    template = template_folder()
+    origin = template and template_origin(template)
+    if not origin:
+        print("note: found no git checkout of the template, so `cruft update` cannot follow it")
         return
     url, commit = origin
     answers = {name: answer for name, answer in ANSWERS.items() if not name.startswith("_")}

@@ -237,16 +237,29 @@ def test_run_names_a_program_that_is_not_there(checkout: Checkout) -> None:
     assert error_of(checkout.dev("run", "no-such-program"))[0] == "error: no program `no-such-program`"
 
 
-def test_signals_reach_the_program(checkout: Checkout) -> None:
+TIDY_PROGRAM = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit('tidied up'))
+print('ready', flush=True)
+time.sleep(60)
+"""
+WAITING_DEV = """
+import pathlib, sys, dev
+sys.exit(dev.wait_for([sys.executable, '-c', sys.argv[1]], pathlib.Path()))
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["dev.py", "run", "python", "-c", TIDY_PROGRAM], id="handed over"),
+        pytest.param(["-c", WAITING_DEV, TIDY_PROGRAM], id="waited for"),
+    ],
+)
+def test_signals_reach_the_program(command: list[str], checkout: Checkout) -> None:
     """The program gets a signal that was sent to dev.py alone, and can tidy up."""
     checkout.dev("setup")
-    script = (
-        "import signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit('tidied up'))\n"
-        "print('ready', flush=True)\n"
-        "time.sleep(60)\n"
-    )
-    command = [sys.executable, "dev.py", "run", "python", "-c", script]
+    command = [sys.executable, *command]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=checkout.path, env=checkout.environment, **pipes) as process:
         assert process.stdout.readline() == "ready\n"
@@ -311,7 +324,5 @@ def test_make_is_the_same_command(checkout: Checkout) -> None:
     """`make` lists the targets as `python3 dev.py` does."""
     command = ["make", f"PYTHON={sys.executable}"]
     outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    made = subprocess.run(
-        command, cwd=checkout.path, env=outside, text=True, capture_output=True, check=True
-    )
+    made = subprocess.run(command, cwd=checkout.path, env=outside, text=True, capture_output=True, check=True)
     assert made.stdout == checkout.dev("help").stdout

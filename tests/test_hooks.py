@@ -43,7 +43,7 @@ def test_works_without_git(template: Template, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     result = without_git.cookiecutter(tmp_path / "out")
     assert result.returncode == 0, result.stderr
-    assert "note: the template is not a git checkout, so `cruft update` cannot follow it" in result.stdout
+    assert "note: found no git checkout of the template, so `cruft update` cannot follow it" in result.stdout
     repository = tmp_path / "out" / "image-resizer"
     assert (repository / "deploy.toml").exists()
     assert not (repository / ".git").exists()
@@ -101,6 +101,26 @@ def test_record_names_the_origin_without_credentials(
     git(own_template.path, "remote", "add", "origin", origin)
     (tmp_path / "out").mkdir()
     assert state(own_template.generate(tmp_path / "out"))["template"] == recorded
+
+
+@pytest.mark.parametrize("knows_pwd", [True, False], ids=["from a shell", "from elsewhere"])
+@pytest.mark.parametrize("options", [[], ["--output-dir", "out"]], ids=["here", "into a folder"])
+def test_template_may_be_named_by_a_relative_path(
+    options: list[str], knows_pwd: bool, own_template: Template, tmp_path: Path
+) -> None:
+    """`cookiecutter ../template` is recorded absolutely, or not at all where its folder cannot be known."""
+    start = tmp_path / "start"
+    (start / "out").mkdir(parents=True)
+    pwd = str(start) if knows_pwd else os.sep
+    shell = replace(own_template, environment={**own_template.environment, "PWD": pwd})
+    result = shell.run("cookiecutter", Path("..", "template"), "--no-input", *options, cwd=start)
+    assert result.returncode == 0, result.stderr
+    [record] = [*start.glob("*/.cruft.json"), *start.glob("out/*/.cruft.json")] or [None]
+    if options and not knows_pwd:
+        assert record is None
+        assert "note: found no git checkout of the template" in result.stdout
+    else:
+        assert json.loads(record.read_text("utf-8"))["template"] == str(own_template.path)
 
 
 def test_copy_of_the_template_in_another_repository_is_not_recorded(

@@ -11,9 +11,11 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MINIMUM_PYTHON = (3, 11)
+CLEAR_LINE = "\r\033[K"
 # No index address and no path gets into a lock file: every user has an index of their own.
 LOCK_OPTIONS = ["--universal", "--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate"]
 NETWORK_WORDS = (
@@ -112,7 +115,7 @@ def _make(root: Path, environment: Environment) -> None:
     uv = find_uv()
     if uv:
         create, install = [uv, "venv", "--quiet", "--python", sys.executable], [uv, "pip", "install"]
-        install += ["--compile-bytecode", "--python", str(python)]
+        install += ["--python", str(python)]
     else:
         if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
             raise SetupError(
@@ -121,7 +124,8 @@ def _make(root: Path, environment: Environment) -> None:
                 "install the package `python3-venv` (Debian, Ubuntu), or uv",
             )
         create, install = [sys.executable, "-m", "venv"], [str(python), "-m", "pip", "install"]
-        install += ["--disable-pip-version-check"]
+        # Compiling everything takes longer than everything that is imported later.
+        install += ["--disable-pip-version-check", "--no-compile"]
     installer = "uv" if uv else "pip"
     started = time.monotonic()
     say(f"setup: {environment.name} from {environment.lock} with {installer}")
@@ -155,9 +159,7 @@ def _run_showing_last_line(command: list[str], root: Path) -> tuple[int, list[st
         for line in process.stdout:
             lines.append(line.rstrip())
             if sys.stdout.isatty():
-                print(f"\r\033[K  {line.strip()[:76]}", end="", flush=True)
-    if sys.stdout.isatty():
-        print("\r\033[K", end="", flush=True)
+                print(f"{CLEAR_LINE}  {line.strip()[:76]}", end="", flush=True)
     return process.returncode, [line for line in lines if line.strip()]
 
 
@@ -197,7 +199,7 @@ def _no_space(root: Path) -> SetupError:
 
 def say(line: str) -> None:
     """Print one line of progress at once, also into a pipe."""
-    print(line, flush=True)
+    print(f"{CLEAR_LINE if sys.stdout.isatty() else ''}{line}", flush=True)
 
 
 def hand_over(command: list[str], root: Path) -> int:
@@ -206,7 +208,13 @@ def hand_over(command: list[str], root: Path) -> int:
     if os.name != "nt":
         os.chdir(root)
         os.execv(command[0], command)  # noqa: S606 - a shell in between would take the signals
+    return wait_for(command, root)
+
+
+def wait_for(command: list[str], root: Path) -> int:
+    """Run the command to its end and return its status; it hears Ctrl-C itself, and is told of SIGTERM."""
     with subprocess.Popen(command, cwd=root) as process:
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         while True:
             try:
                 return process.wait()
@@ -265,8 +273,9 @@ def clean(root: Path, leftovers: tuple[str, ...] = LEFTOVERS) -> int:
 
 def setup(root: Path) -> int:
     """Make both environments; in GitHub Actions also put the tools on the PATH of the next steps."""
-    ensure(root, TOOLS)
-    ensure(root, LOCAL_AWS)
+    with ThreadPoolExecutor() as pool:
+        for made in [pool.submit(ensure, root, environment) for environment in (TOOLS, LOCAL_AWS)]:
+            made.result()
     if "GITHUB_PATH" in os.environ:
         with Path(os.environ["GITHUB_PATH"]).open("a", encoding="utf-8") as paths:
             paths.write(f"{TOOLS.program(root, 'python').parent}\n")

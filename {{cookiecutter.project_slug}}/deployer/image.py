@@ -7,6 +7,7 @@ import json
 import os
 import re
 import tarfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,6 +93,18 @@ def load(out: Path) -> BuiltImage:
             hint="deployer build",
         )
     return image
+
+
+def ensure_loaded(docker: Sequence[str], image: BuiltImage, say: Say) -> None:
+    """Load the tarball unless the engine's image of that label is the very same.
+
+    A label moves with every build, and in another job there is none. With the containerd store an image's
+    id is not its config digest, so there the tarball is always loaded.
+    """
+    local = run([*docker, "image", "inspect", "--format", "{{.Id}}", image.reference], timeout_s=60)
+    if local.stdout.strip() != image.config_digest:
+        say(f"loading {image.tar}")
+        must(run([*docker, "load", "--input", str(image.tar)], timeout_s=900), "the image cannot be loaded")
 
 
 def inspect_tar(tar: Path) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from deployer.docker import Say, find_docker, must, private_docker_config, run
 from deployer.errors import DeployerError
-from deployer.image import BuiltImage
+from deployer.image import BuiltImage, ensure_loaded
 
 if TYPE_CHECKING:
     from deployer.registry import Login, Manifest
@@ -108,10 +108,7 @@ def _scan_status(image: BuiltImage, *, allow_unscanned: bool) -> str:
 def _push_new(image: BuiltImage, login: Login, target: str, say: Say) -> None:
     """Sign in, push, and forget the password."""
     docker = find_docker()
-    local = run([*docker, "image", "inspect", "--format", "{{.Id}}", image.reference], timeout_s=60)
-    if local.stdout.strip() != image.config_digest:  # not here, or the label points at another image
-        say(f"loading {image.tar}")
-        must(run([*docker, "load", "--input", str(image.tar)], timeout_s=900), "the image cannot be loaded")
+    ensure_loaded(docker, image, say)
     must(run([*docker, "tag", image.reference, target], timeout_s=60), "the image cannot be tagged")
     host = target.partition("/")[0]
     with private_docker_config(host) as env:

@@ -187,10 +187,15 @@ class _Scanner:
         The database leaves the container through the engine, two named files of it. Raises _NotScannedError.
         """
         self.say("downloading the vulnerability database")
-        bundle = ca_bundle()
-        volumes = _volumes({Path(bundle): "/etc/ssl/certs/ca-certificates.crt"}) if bundle else []
         source = ["--db-repository", repository] if repository else []
-        with container_name(self.docker, "scan-database") as name:
+        with (
+            tempfile.TemporaryDirectory(prefix="scan-") as own,
+            container_name(self.docker, "scan-database") as name,
+        ):
+            volumes = []
+            if bundle := ca_bundle():  # a copy, since `z` changes the label of what is mounted
+                copy = Path(shutil.copyfile(bundle, Path(own, "ca-bundle.pem")))
+                volumes = _volumes({copy: "/etc/ssl/certs/ca-certificates.crt"})
             argv = [*self.docker, *_CONFINED, "--name", name, *volumes, self.image, *_DOWNLOAD, *source]
             done = run(argv, timeout_s=900)
             if done.returncode != 0:

@@ -22,7 +22,7 @@ from urllib.parse import quote, unquote_plus, urlsplit
 from deployer.config import Config
 from deployer.docker import Say, companion, container_name, find_docker, must, run, tail
 from deployer.errors import DeployerError
-from deployer.image import BuiltImage
+from deployer.image import BuiltImage, ensure_loaded
 
 ROOT = Path(__file__).resolve().parent.parent
 PROBES = Path(__file__).resolve().parent / "probes"
@@ -75,6 +75,7 @@ def smoke(
     log; the container is removed in any case.
     """
     docker = find_docker()
+    ensure_loaded(docker, image, say)
     folder = PROBES / config.function.trigger
     photo = (folder / "photo.jpg").read_bytes()
     event = json.loads((folder / "event.json").read_text(encoding="utf-8"))

@@ -13,7 +13,8 @@ from pathlib import Path
 from deployer.errors import DeployerError, Exit
 from deployer.report_html import render
 from deployer.timeline import Act, Timeline
-from rehearsal.acts import ACTS, ContainersUnusable
+from rehearsal.acts import ACTS
+from rehearsal.preparation import ContainersUnusable
 from rehearsal.stage import Options, Stage, set_up
 from rehearsal.view import View
 
@@ -22,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return 0 when every act ended as it should, 1 when one did not, 130 after Ctrl-C."""
     options = parse(argv)
     view = View()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started this with SIGINT ignored
+        signal.signal(number, _interrupt)
     try:
         try:
             return _rehearse(options, view)
@@ -86,7 +88,7 @@ def _rehearse(options: Options, view: View) -> int:
         finally:
             timeline = Timeline(
                 title=f"Rehearsal of {stage.config.function.name}",
-                speed=stage.clock.speed,
+                speed=stage.speed,
                 wall_s=time.monotonic() - started,
                 acts=tuple(acts),
                 left_out=tuple(stage.left_out),

@@ -12,8 +12,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -26,6 +24,7 @@ from typing import IO
 
 from deployer.docker import find_docker
 from deployer.errors import DeployerError
+from rehearsal.addresses import bridge_gateway, reserve_port
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_DIRECTORY = ROOT / "rehearsal" / ".run"
@@ -33,7 +32,6 @@ REGION = "eu-central-1"
 ACCOUNT_ID = "000000000000"
 START_ATTEMPTS = 3
 KEPT_LOGS = 4
-_SIOCGIFADDR = 0x8915
 
 # An allow-list: the user's credentials, profile and region must not reach a rehearsal.
 _INHERITED = (
@@ -120,68 +118,6 @@ def find_python() -> str:
             hint="make setup (python3 dev.py setup)",
         )
     return str(candidate)
-
-
-def bridge_gateway(docker: Sequence[str]) -> str | None:
-    """Return this host's address on Docker's default bridge; None where there is none (Docker Desktop).
-
-    Docker Desktop forwards `host.docker.internal` to the host's loopback; a native engine maps it
-    (`host-gateway`) to the bridge's address. Source: https://docs.docker.com/reference/cli/dockerd/#configure-host-gateway-ip
-    """
-    if not sys.platform.startswith("linux"):
-        return None
-    key = '{{index .Options "com.docker.network.bridge.name"}}'
-    done = subprocess.run(
-        [*docker, "network", "inspect", "bridge", "--format", key],
-        capture_output=True, text=True, timeout=20, check=False,
-    )  # fmt: skip
-    return interface_address(done.stdout.strip()) if done.returncode == 0 else None
-
-
-def interface_address(name: str) -> str | None:
-    """Return the IPv4 address of a Linux network interface, None if it has none."""
-    import fcntl  # noqa: PLC0415  # not on Windows
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
-        except OSError:
-            return None
-    return socket.inet_ntoa(answer[20:24])
-
-
-def reserve_port(addresses: Sequence[str], port: int = 0) -> int:
-    """Return a port that is free on every address: `port` itself unless it is 0.
-
-    Raises DeployerError when the port asked for is taken.
-    """
-    for _ in range(20):
-        with contextlib.ExitStack() as stack:
-            chosen = port
-            try:
-                for address in addresses:
-                    listener = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-                    if (
-                        os.name == "posix"
-                    ):  # a port just left must be usable again; Windows means something else
-                        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    listener.bind((address, chosen))
-                    listener.listen(1)
-                    chosen = listener.getsockname()[1]
-            except OSError as error:
-                if port:
-                    raise DeployerError(
-                        f"port {port} is taken",
-                        found=f"found another program listening on `{address}:{port}` ({error.strerror})",
-                        hint="leave --port out to use a free one",
-                    ) from error
-                continue
-            return chosen
-    raise DeployerError(
-        "no port is free for the local AWS",
-        found=f"found none on {' and '.join(addresses)} after 20 attempts",
-        hint="end programs that hold many ports",
-    )
 
 
 def _start(

@@ -34,8 +34,8 @@ ENVIRONMENT = "production"
 PHOTO_KEY = "holiday photos/märz.jpg"
 TRAFFIC_KEYS = ("landscape.jpg", "portrait.jpg")
 PHOTO_SIZE = (640, 480)
-RELEASE_REAL_S = 16.0  # how long a whole rollout may take
-SLOWEST, FASTEST = 20.0, 120.0  # faster, and a minute is too short to be looked at twice
+RELEASE_REAL_S = 12.0  # how long a whole rollout may take
+UNHURRIED, FASTEST = 20.0, 120.0  # faster, and a minute is too short to be looked at twice
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Options:
     acts: tuple[int, ...] = (1, 2, 3, 4)
     speed: float = 0.0
     without_docker: str = ""  # why no containers are used; empty to use them if possible
-    per_s: float = 15.0
+    per_s: float = 20.0
     seed: int = 1
     report: Path = ROOT / "rehearsal" / "report.html"
 
@@ -61,6 +61,7 @@ class Stage:
     clock: CompressedClock
     product: Product
     view: View
+    speed: float = 1.0
     facts: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -131,7 +132,7 @@ def set_up(options: Options, view: View) -> Iterator[Stage]:
             template.write_text(text, encoding="utf-8")
         clock = CompressedClock.starting_now(speed)
         product = Product(sources, local_aws, clock, "image" if docker else "zip", view.heard)
-        stage = Stage(options, config, docker, local_aws, clock, product, view)
+        stage = Stage(options, config, docker, local_aws, clock, product, view, speed)
         view.say(f"local AWS at {local_aws.endpoint}, log in {_shown(local_aws.log_path)}")
         view.say(f"one minute of a release takes {60 / speed:.1f} s: compressed {speed:g} times")
         if own.function.architecture != config.function.architecture:
@@ -184,7 +185,7 @@ def chosen_speed(config: Config) -> float:
             hint="add a step, e.g. steps = [{ weight_pct = 10, bake_s = 300 }]",
         )
     planned_s = sum(step.bake_s for step in production.steps) + production.final_bake_s
-    return round(min(max(planned_s / RELEASE_REAL_S, SLOWEST), FASTEST))
+    return round(min(max(planned_s / RELEASE_REAL_S, UNHURRIED), FASTEST))
 
 
 def photo(*, is_portrait: bool = False) -> bytes:

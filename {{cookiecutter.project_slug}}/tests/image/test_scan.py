@@ -9,6 +9,7 @@ import re
 import shutil
 import socket
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -78,9 +79,8 @@ class Gate:
 
 
 def image_of(docker: Docker, context: Path, dockerfile: str) -> Iterator[str]:
-    """Build an image of our own, yield its id and remove it; each xdist worker has its own."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    (context / "Dockerfile").write_text(f"{dockerfile}\nLABEL worker={worker}\n", encoding="utf-8")
+    """Build an image, yield its id and remove it; no other run of the tests has the same one."""
+    (context / "Dockerfile").write_text(f"{dockerfile}\nLABEL run={uuid.uuid4()}\n", encoding="utf-8")
     identity = docker("build", "--quiet", str(context))
     yield identity
     docker("rmi", "--force", identity)
@@ -260,7 +260,8 @@ def test_database_without_a_date_is_not_used(gate: Gate, metadata: str) -> None:
 
 
 def test_damaged_database_is_a_failure(gate: Gate) -> None:
-    """A scanner that fails is told apart from one that finds something, and leaves no record."""
+    """A scanner that fails is told apart from one that finds something, and leaves no record, not an old one."""
+    gate.scan()
     (gate.cache / "db" / "trivy.db").write_bytes(b"x" * 8192)
     gate.given_image(VULNERABLE)
     with pytest.raises(DeployerError, match="the scanner failed; this says nothing about the image"):

@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,13 +78,12 @@ def smoke(
     def run(handler: str | None = None, config: Config | None = None) -> smoking.SmokeResult:
         name = reference if handler is None else other_image(docker, reference, tmp_path, handler)
         names.extend([name] if handler is not None else [])
-        before = containers(docker)
         try:
             return smoking.smoke(
                 config or parse(CONFIG), built(docker, name), s3_endpoint=s3, say=lambda _: None
             )
         finally:
-            assert containers(docker) == before
+            assert not containers_of(docker, name)
 
     yield run
     for name in names:
@@ -91,9 +91,11 @@ def smoke(
 
 
 def built(docker: Docker, name: str) -> BuiltImage:
-    """Return the image as `build` would describe it."""
-    platform = docker("image", "inspect", name, "--format", "{{.Os}}/{{.Architecture}}")
-    return BuiltImage(name, "sha256:0", platform, Path("image.tar"), "")
+    """Return the image as `build` would describe it, by the engine's own id."""
+    identity, platform = docker(
+        "image", "inspect", name, "--format", "{{.Id}} {{.Os}}/{{.Architecture}}"
+    ).split()
+    return BuiltImage(name, identity, platform, Path("image.tar"), "")
 
 
 def other_image(docker: Docker, reference: str, context: Path, handler: str) -> str:
@@ -106,9 +108,9 @@ def other_image(docker: Docker, reference: str, context: Path, handler: str) -> 
     return name
 
 
-def containers(docker: Docker, mark: str = "smoke-") -> set[str]:
-    """Return the names of the containers smoke tests made."""
-    return set(docker("ps", "--all", "--filter", f"name={mark}", "--format", "{{.Names}}").split())
+def containers_of(docker: Docker, name: str) -> list[str]:
+    """Return the containers that were started from an image."""
+    return docker("ps", "--all", "--filter", f"ancestor={name}", "--format", "{{.Names}}").split()
 
 
 def test_real_image_makes_the_photo_half_its_size(smoke: Smoke) -> None:
@@ -121,6 +123,23 @@ def test_real_image_makes_the_photo_half_its_size(smoke: Smoke) -> None:
 def test_size_in_deploy_toml_does_not_matter(smoke: Smoke) -> None:
     """The smoke test is about the image: a project that fits to 4000 pixels passes as well."""
     assert smoke(config=parse(CONFIG + "[resize]\nfit_px = 4000\n")).resized_px == (48, 32)
+
+
+def test_label_that_moved_does_not_matter(
+    docker: Docker, reference: str, s3: smoking.S3Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the label points at another image by now, the tarball that was built is smoke-tested."""
+    monkeypatch.setenv("DOCKER", docker.client)
+    name = other_image(docker, reference, tmp_path, RIGHT)
+    tar = tmp_path / "image.tar"
+    docker("save", "--output", str(tar), name)
+    right = replace(built(docker, name), tar=tar)
+    docker("rmi", "--force", name)
+    docker("tag", reference, name)
+    said: list[str] = []
+    smoking.smoke(parse(CONFIG), right, s3_endpoint=s3, say=said.append)
+    assert said[0] == f"loading {tar}"
+    docker("rmi", "--force", name)
 
 
 def test_right_function_passes(smoke: Smoke) -> None:
@@ -179,31 +198,32 @@ def test_interrupted_smoke_leaves_no_container(
     """Ctrl-C while the function hangs removes the container."""
     hanging = "import time\ndef handler(event, context): time.sleep(60)\n"
     name = other_image(docker, reference, tmp_path, hanging)
+    image = built(docker, name)
     code = f"""
 import sys
 from pathlib import Path
 from deployer import smoke
 from deployer.config import parse
 from deployer.image import BuiltImage
-image = BuiltImage({name!r}, "", {built(docker, name).platform!r}, Path("image.tar"), "")
+image = BuiltImage({image.reference!r}, {image.config_digest!r}, {image.platform!r}, Path("image.tar"), "")
 s3 = smoke.S3Endpoint({s3.endpoint!r}, {s3.container_endpoint!r}, {s3.region!r})
 smoke.smoke(parse({CONFIG!r}), image, s3_endpoint=s3, say=lambda line: print(line, flush=True))
 """
     env = {**os.environ, "DOCKER": docker.client}
-    before = containers(docker)
     argv = [sys.executable, "-c", code]
     with subprocess.Popen(argv, cwd=PROJECT, env=env, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 30
-        while containers(docker) == before and time.monotonic() < deadline and process.poll() is None:
+        while not containers_of(docker, name) and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.1)
-        started = containers(docker) != before
+        started = bool(containers_of(docker, name))
         time.sleep(1)  # until the function hangs
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
+    left = containers_of(docker, name)
     docker("rmi", "--force", name)
     assert started
     assert b"KeyboardInterrupt" in errors
-    assert containers(docker) == before
+    assert not left
 
 
 def test_without_an_endpoint_a_local_one_is_started(

@@ -22,6 +22,15 @@ def test_two_processes_share_one_clock() -> None:
     assert CompressedClock.from_text(clock.to_text()) == clock
 
 
+def test_another_speed_continues_from_the_same_time() -> None:
+    """Slowing the clock down does not make it jump."""
+    clock = CompressedClock.starting_now(60)
+    before = clock.now()
+    clock.run_at(10)
+    assert 0 <= clock.now() - before < 30
+    assert clock.speed == 10
+
+
 @pytest.mark.parametrize("text", ["", "1/2", "1/2/0", "1/2/-3", "a/b/c"])
 def test_what_is_no_clock_is_refused(text: str) -> None:
     """Text that is not a clock, or one that does not run forwards, raises ValueError."""

@@ -17,7 +17,8 @@ import boto3
 import pytest
 
 from deployer.errors import DeployerError
-from rehearsal.local_aws import ROOT, bridge_gateway, running
+from rehearsal.addresses import bridge_gateway
+from rehearsal.local_aws import ROOT, running
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 

@@ -36,7 +36,7 @@ def assert_all_acts(done: subprocess.CompletedProcess[str], report: Path) -> Non
 
 def test_all_acts_without_docker(checkout: Path, tmp_path: Path) -> None:
     """Without containers all four acts are played, and one line says what was left out and why."""
-    done = rehearse(checkout, tmp_path / "report.html", "--no-docker", "--speed", "90")
+    done = rehearse(checkout, tmp_path / "report.html", "--no-docker")
     assert_all_acts(done, tmp_path / "report.html")
     left_out = [line for line in done.stdout.splitlines() if line.startswith("left out: ")]
     assert left_out == [
