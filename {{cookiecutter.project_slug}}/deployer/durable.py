@@ -1,7 +1,7 @@
-"""The rollout as an AWS Lambda durable function: same `tick`, nobody waits and nobody pays for waiting. Shell.
+"""The rollout as an AWS Lambda durable function: same `tick`, and waiting costs nothing. Shell.
 
-One `wait_for_condition` asks `look` until the rollout has ended. Between two looks there is no process: Lambda
-keeps when to wake up, the alias keeps everything else, so a look that dies is simply repeated.
+One `wait_for_condition` asks `look` until the rollout has ended. Between two looks there is no process:
+Lambda keeps when to wake up, the alias keeps all else, so a look that dies is simply repeated.
 Source: https://docs.aws.amazon.com/durable-execution/sdk-reference/operations/wait-for-condition/
 """
 
