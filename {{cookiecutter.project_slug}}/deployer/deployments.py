@@ -47,10 +47,10 @@ class Deployments:
         """Create the configuration unless it is there, and start (two calls); returns the deployment's id."""
         wanted = deployment.config_request()
         if wanted is not None:
-            with translated("creating the deployment configuration"):
-                # One that exists is the right one: its name says all that is in it.
-                with contextlib.suppress(self._client.exceptions.DeploymentConfigAlreadyExistsException):
-                    self._client.create_deployment_config(**wanted)
+            # One that exists is the right one: its name says all that is in it.
+            exists = self._client.exceptions.DeploymentConfigAlreadyExistsException
+            with translated("creating the deployment configuration"), contextlib.suppress(exists):
+                self._client.create_deployment_config(**wanted)
         with translated("creating the deployment"):
             return self._client.create_deployment(**deployment.request())["deploymentId"]
 

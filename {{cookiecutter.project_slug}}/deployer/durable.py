@@ -8,7 +8,7 @@ Source: https://docs.aws.amazon.com/durable-execution/sdk-reference/operations/w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,57 +37,78 @@ from deployer.model import (
     RolloutPlan,
     RolloutState,
     SetWeight,
-    Tick,
     Wait,
 )
 
 # What one look remembers for the next, and the durable execution keeps: JSON, and nothing the alias knows.
 State = dict[str, Any]
-START: State = {"conflicts": 0, "blind_since": None, "next_s": 1, "outcome": None, "reason": ""}
+START: State = {
+    "conflicts": 0,
+    "blind_since": None,
+    "read_at": None,
+    "unanswered": None,
+    "next_s": 1,
+    "outcome": None,
+    "reason": "",
+}
 
 
 @dataclass(frozen=True)
 class Drive:
-    """What every look at one rollout needs."""
+    """What every look at one rollout needs; `tell` takes what happened as the JSON object of `--events`."""
 
     aws: Aws
     plan: RolloutPlan
     gate: Gate
     clock: Clock
-    tell: Callable[[Tick], None]
+    tell: Callable[[Mapping[str, Any]], None]
     poll_s: int
 
 
 def look(state: State, drive: Drive) -> State:
     """Tick once and say when to look again, or how the rollout ended; never raises for an expected error.
 
-    As in `rollout.run`, a conflict is read and decided again, an AWS that does not answer for ten minutes and
-    every other error roll back.
+    As in `rollout.run`, a conflict is read and decided again, and an AWS that does not answer for ten minutes
+    or any other error rolls back; a write whose answer was lost is told once the alias shows it.
     """
+    drive.gate.read_at = state["read_at"]
     try:
         last = rollout.tick(drive.aws, drive.plan, drive.gate, drive.clock)
-    except Conflict as error:
-        conflicts = state["conflicts"] + 1
-        if conflicts > rollout.CONFLICT_LIMIT:
-            return _give_up(state, drive, error)
-        return {**state, "conflicts": conflicts, "next_s": 1}
-    except Unavailable as error:
-        now = drive.clock.now()
-        blind_since = state["blind_since"] or now
-        if now - blind_since >= canary.BLIND_LIMIT_S:
-            return _give_up(state, drive, error)
-        return {**state, "blind_since": blind_since, "next_s": min(drive.poll_s, int(rollout.POLL_S))}
+    except (Conflict, Unavailable) as error:
+        return _again(state, drive, error)
     except DeployerError as error:
         return _give_up(state, drive, error)
-    drive.tell(last)
-    outcome = _outcome(last.decision, drive.plan)
+    unanswered = state["unanswered"]
+    if unanswered is not None and last.alias.description == unanswered["description"]:
+        drive.tell(unanswered["event"])
+    drive.tell(report.tick_event(last))
     wait_s = last.decision.seconds if isinstance(last.decision, Wait) else drive.poll_s
     return {
-        "conflicts": 0,
-        "blind_since": None,
+        **START,
+        "read_at": drive.gate.read_at,
         "next_s": max(1, min(math.ceil(wait_s), drive.poll_s)),
-        "outcome": outcome,
+        "outcome": _outcome(last.decision, drive.plan),
         "reason": last.decision.reason,
+    }
+
+
+def _again(state: State, drive: Drive, error: Conflict | Unavailable) -> State:
+    """Look again soon, unless the alias has moved too often or AWS was silent for too long."""
+    now = drive.clock.now()
+    conflicts = state["conflicts"] + isinstance(error, Conflict)
+    blind_since = state["blind_since"] or now
+    if conflicts > rollout.CONFLICT_LIMIT or now - blind_since >= canary.BLIND_LIMIT_S:
+        return _give_up(state, drive, error)
+    unanswered = state["unanswered"]
+    if error.attempted is not None and error.attempted.written is not None:
+        description = error.attempted.written.description
+        unanswered = {"event": report.tick_event(error.attempted), "description": description}
+    return {
+        **state,
+        "conflicts": conflicts,
+        "blind_since": blind_since,
+        "unanswered": unanswered,
+        "next_s": 1 if isinstance(error, Conflict) else min(drive.poll_s, int(rollout.POLL_S)),
     }
 
 
@@ -143,8 +164,8 @@ def make_handler(connect: AwsFactory, clock: Clock) -> Callable[[Any, Any], Any]
         gate = gate_for(settings, handed.alarms)
 
         def check(state: State, check_context: WaitForConditionCheckContext) -> State:
-            def tell(tick: Tick) -> None:
-                check_context.logger.info(report.json_line(report.tick_event(tick)))
+            def tell(event: Mapping[str, Any]) -> None:
+                check_context.logger.info(report.json_line(event))
 
             return look(state, Drive(aws, plan, gate, clock, tell, handed.poll_s))
 

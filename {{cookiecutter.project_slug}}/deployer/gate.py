@@ -62,15 +62,16 @@ class Gate:
     """Asks AWS and `evidence.judge`. What it remembers is a cache: a new process finds it again.
 
     `slow_ms` is the duration beyond which a call counts as slow; 0 takes the stable version's p90 of the hour
-    before the rollout.
+    before the rollout. `read_at` is when the metrics were last read; a driver that keeps it knows across
+    processes for how long nothing could be seen.
     """
 
     settings: GateSettings
     alarms: tuple[str, ...]
     slow_ms: int = 0
     probe: Probe | None = None
+    read_at: float | None = None
     _baseline: tuple[str, Baseline] | None = None
-    _read_at: float | None = None
     _judged: evidence.Judgement = field(default_factory=lambda: evidence.Judgement(()))
 
     @property
@@ -92,7 +93,7 @@ class Gate:
             for number, at in enumerate(marker.starts, start=1)
             if number <= len(plan.steps) + 1
         )
-        so_far = RolloutSoFar(marker.from_version, marker.to_version, starts, self._read_at)
+        so_far = RolloutSoFar(marker.from_version, marker.to_version, starts, self.read_at)
         try:
             # The first look reads the hour before instead of probing: six calls in a tick are the limit.
             if self.probe is not None and self._baseline is not None and not plan.is_bake(marker.step):
@@ -102,10 +103,10 @@ class Gate:
             versions = (marker.from_version, marker.to_version)
             minutes = aws.metrics().minutes(versions, marker.starts[0], now, slow_ms)
         except Unavailable as error:
-            self._read_at = self._read_at or now
+            self.read_at = self.read_at or now
             blind = Verdict(Outcome.UNMEASURABLE, f"the versions' metrics cannot be read: {error.what}")
-            return Evidence(alarms, (blind,), blind_s=now - self._read_at)
-        self._read_at = now
+            return Evidence(alarms, (blind,), blind_s=now - self.read_at)
+        self.read_at = now
         so_far = replace(so_far, read_at=now, p99_duration_s=baseline.p99_ms / 1000, before=baseline.counts)
         settings = replace(self.settings, compare_slow=slow_ms is not None)
         probed = self.probe.minutes if self.probe is not None else ()

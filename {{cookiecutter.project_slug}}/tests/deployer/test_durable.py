@@ -21,7 +21,7 @@ from deployer.errors import DeployerError
 from deployer.gate import gate_for
 from deployer.handover import Handover
 from deployer.model import AlarmState, RolloutState
-from tests.deployer.fakes import FakeAws, VirtualClock
+from tests.deployer.fakes import FakeAws, Traffic, VirtualClock
 
 SETTINGS = """
 [project]
@@ -82,6 +82,7 @@ def run(
 ) -> DurableFunctionTestResult:
     """Run the handler to its end under the official test runner; `later` maps seconds to what happens then."""
     clock = RunnerClock()
+    aws.clock = clock  # type: ignore[assignment]
     handler = durable.make_handler(lambda _config, _environment: aws, clock)  # type: ignore[arg-type,return-value]
     with DurableFunctionTestRunner(
         handler=handler, poll_interval=0.05, execution_timeout=60 * 60 * 24
@@ -142,8 +143,7 @@ class TestUnderTheOfficialRunner:
 
     def test_worse_version(self):
         """A canary with more than its share of the errors is rolled back by the comparison."""
-        aws = FakeAws()
-        aws.traffic.error_rate = {"42": 0.2}
+        aws = FakeAws(traffic=Traffic(errors={"42": 0.2}))
         result = run(aws, handed())
         assert result.status is InvocationStatus.FAILED
         assert ended(aws) is RolloutState.ROLLED_BACK
@@ -186,6 +186,7 @@ class TestLook:
         """Return what a look needs, one second into the first step."""
         settings = parse(SETTINGS).environment("production")
         gate = gate_for(settings, ("errors",))
+        aws.clock = clock
         begun(aws, clock)
         plan = replace(settings.rollout_plan("77.1", "42"), is_begun=True)
         clock.time += 1
@@ -230,6 +231,35 @@ class TestLook:
         aws.given_failure(len(aws.calls) + 1, Unavailable("throttled"))
         assert durable.look(state, drive)["outcome"] == "failed"
         assert ended(aws) is RolloutState.ROLLED_BACK
+
+    def test_lost_answer(self):
+        """A step whose answer was lost is told once, when the alias shows it, and not taken twice."""
+        aws, clock = FakeAws(), VirtualClock()
+        told: list[object] = []
+        drive = replace(self.drive(aws, clock), tell=told.append)
+        clock.time += 300
+        aws.given_failure(len(aws.calls) + 6, Unavailable("the connection was lost"))
+        state = durable.look(durable.START, drive)
+        assert state["unanswered"]["event"]["decision"] == "set-weight"
+        # Lambda did take it.
+        aws.stable, aws.canary, aws.weight_pct = "41", "42", 50
+        aws.description = state["unanswered"]["description"]
+        aws.someone_else_writes()
+        state = durable.look(json.loads(json.dumps(state)), drive)
+        assert [event["decision"] for event in told] == ["set-weight", "wait"]  # type: ignore[index]
+        assert state["unanswered"] is None
+
+    def test_blind_across_looks(self):
+        """Metrics that cannot be read for ten minutes pause the rollout, although each look is a new process."""
+        aws, clock = FakeAws(), VirtualClock()
+        drive = self.drive(aws, clock)
+        state = durable.look(durable.START, drive)
+        for _ in range(11):
+            clock.time += 60
+            aws.given_failure(len(aws.calls) + 3, Unavailable("throttled"))
+            fresh = replace(drive, gate=gate_for(parse(SETTINGS).environment("production"), ("errors",)))
+            state = durable.look(json.loads(json.dumps(state)), fresh)
+        assert ended(aws) is RolloutState.PAUSE
 
     def test_no_way_back(self):
         """When rolling back fails as well, the reason says both."""
