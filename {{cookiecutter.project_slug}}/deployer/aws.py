@@ -114,6 +114,30 @@ class Aws:
                     states[alarm["AlarmName"]] = reading
         return states
 
+    def alarms_without_data(self, names: tuple[str, ...]) -> list[str]:
+        """Return those of the alarms whose metric had no data point in two weeks (one call more for each).
+
+        A misspelt dimension looks like this: the alarm exists and will never say anything. Composite alarms
+        and metric math are not looked into.
+        Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_ListMetrics.html
+        """
+        if not names:
+            return []
+        with translated("reading the alarms"):
+            found = self.cloudwatch.describe_alarms(AlarmNames=list(names), AlarmTypes=["MetricAlarm"])
+        silent = []
+        for alarm in found.get("MetricAlarms", []):
+            if not alarm.get("MetricName"):
+                continue
+            wanted: Any = [{"Name": d["Name"], "Value": d["Value"]} for d in alarm.get("Dimensions", [])]
+            with translated("looking for an alarm's metric"):
+                known = self.cloudwatch.list_metrics(
+                    Namespace=alarm["Namespace"], MetricName=alarm["MetricName"], Dimensions=wanted
+                )
+            if not known.get("Metrics"):
+                silent.append(alarm["AlarmName"])
+        return silent
+
     def function(self) -> FunctionState:
         """Read `$LATEST`. Raises NotFound before the first deployment."""
         with translated(f"reading function `{self.function_name}`"):

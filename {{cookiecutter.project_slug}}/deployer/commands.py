@@ -149,7 +149,7 @@ def watched_alarms(context: Context, aws: Aws) -> tuple[str, ...]:
     state = context.stack(aws).read()
     listed = state.outputs.get("AlarmNames", "") if state else ""
     names = [name for name in listed.split(",") if name]
-    names += context.config.environment(context.environment).alarms
+    names += context.config.environment(context.environment).alarm_names()
     return tuple(dict.fromkeys(names))
 
 

@@ -20,6 +20,7 @@ from deployer.marker import MAX_STEPS
 from deployer.model import OnLowTraffic, OnSlow, Outcome, RolloutPlan, Step
 
 ALIAS = "live"
+_ALARM_ARN = re.compile(r"^arn:[a-z-]+:cloudwatch:([a-z0-9-]+):\d{12}:alarm:(.+)$")
 
 Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
 
@@ -106,6 +107,10 @@ class Environment(_Section):
             raise ValueError(f"steps with increasing `weight_pct`, found {weights}")
         return self
 
+    def alarm_names(self) -> tuple[str, ...]:
+        """Return the names of the alarms, also of those given by ARN."""
+        return tuple(_ALARM_ARN.sub(r"\2", alarm) for alarm in self.alarms)
+
     def gate_settings(self) -> GateSettings:
         """Return what counts as worse; a slower canary fails, and `on_slow` says what follows."""
         return GateSettings(
@@ -148,6 +153,21 @@ class Config(_Section):
     resize: Resize = Resize()
     scan: Scan = Scan()
     environments: Environments = Environments()
+
+    @model_validator(mode="after")
+    def _alarms_are_of_this_region(self) -> Self:
+        for name, environment in (
+            ("staging", self.environments.staging),
+            ("production", self.environments.production),
+        ):
+            for alarm in environment.alarms:
+                region = alarm.split(":")[3] if _ALARM_ARN.match(alarm) else self.function.region
+                if region != self.function.region:
+                    raise ValueError(
+                        f"environments.{name}.alarms: alarms of region {self.function.region}, "
+                        f"found `{alarm}`; CloudWatch reads alarms of one region only"
+                    )
+        return self
 
     def environment(self, name: str) -> Environment:
         """Return the settings of `staging` or `production`."""
@@ -227,7 +247,7 @@ def _describe(detail: ErrorDetails) -> str:
         case "literal_error":
             return f"{key}: found `{found}`, expected {context['expected']}"
         case "value_error":
-            return f"{key}: expected {context['error']}"
+            return f"{key}: expected {context['error']}".removeprefix(": ")
         case "string_pattern_mismatch":
             return f"{key}: found `{found}`, expected text like {context['pattern']}"
     message = detail["msg"].removeprefix("Input should be ").removeprefix("Value should have ")

@@ -53,6 +53,7 @@ def start(context: Context, how: Start) -> Exit:
     alias = _without_other_rollout(context, aws, settings, rollout_id)
     if alias.routing.stable != target and alias.routing.canary is None:
         _check_version(aws, alias.routing.stable, target)
+        _check_alarms(aws, settings)
         _probe(context, aws, target)
     if how.force is not None:
         context.output.say(f"forced     {how.force}")
@@ -227,6 +228,21 @@ def _check_version(aws: Aws, stable: str, target: str) -> None:
             f"version {target} cannot serve",
             found=f"found state {new['state']}, expected Active",
             hint="deployer apply",
+            exit_code=Exit.REFUSED,
+        )
+
+
+def _check_alarms(aws: Aws, settings: Environment) -> None:
+    """Refuse an alarm of deploy.toml that exists but has never seen its metric.
+
+    The stack's own alarms are not asked: a function nobody called yet has no data, and steps deal with that.
+    """
+    silent = aws.alarms_without_data(settings.alarm_names())
+    if silent:
+        raise DeployerError(
+            f"alarm `{silent[0]}` watches a metric that never had data",
+            found="found no data point in two weeks, expected at least one",
+            hint=f"aws cloudwatch describe-alarms --alarm-names {silent[0]}: compare its dimensions",
             exit_code=Exit.REFUSED,
         )
 
