@@ -187,6 +187,7 @@ class FakeAws:
     states: dict[str, AlarmReading] = field(default_factory=lambda: {"errors": AlarmReading(AlarmState.OK)})
     traffic: Traffic = field(default_factory=Traffic)
     roles: dict[str, str] = field(default_factory=dict)
+    silent_metrics: set[str] = field(default_factory=set)
     transient_s: float = 0.0
     update_s: float = 0.0
     actor: str = "driver"
@@ -326,6 +327,12 @@ class FakeAws:
     def someone_else_writes(self) -> None:
         """Change the alias's revision, as any UpdateAlias does, even one that changes nothing."""
         self._revision += 1
+
+    def alarms_without_data(self, names: tuple[str, ...]) -> list[str]:
+        """Return those alarms whose metric never had data."""
+        self._begin("ListMetrics")
+        self._end("ListMetrics")
+        return [name for name in names if name in self.silent_metrics]
 
     def newest_version(self) -> str:
         """Return the highest version."""
