@@ -62,7 +62,10 @@ def write_for(move: Move, plan: RolloutPlan, alias: AliasState, now: float) -> A
             return AliasWrite(marker.from_version, text, canary=plan.target, weight_pct=weight_pct)
         case Promote():
             state = RolloutState.BAKE if plan.final_bake_s > 0 else RolloutState.DONE
-            return AliasWrite(plan.target, markers.render(alias.text, _entered(marker, state, at)))
+            # Steps left out begin and end now, so that the marker's step is the one behind the last.
+            skipped = (at,) * (len(plan.steps) - marker.step)
+            after = _entered(replace(marker, starts=(*marker.starts, *skipped)), state, at)
+            return AliasWrite(plan.target, markers.render(alias.text, after))
         case Finish():
             return AliasWrite(plan.target, markers.render(alias.text, _stayed(marker, RolloutState.DONE, at)))
         case Pause(reason):

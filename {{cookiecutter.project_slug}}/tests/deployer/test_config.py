@@ -8,7 +8,7 @@ import pytest
 
 from deployer import config
 from deployer.errors import DeployerError, Exit
-from deployer.model import Step
+from deployer.model import OnLowTraffic, OnSlow, Outcome, Step
 
 GOOD = """
 [project]
@@ -36,7 +36,8 @@ def test_a_good_file_becomes_a_plan():
     read = config.parse(GOOD)
     plan = read.environment("production").rollout_plan("7f3a", "42")
     assert plan.steps == (Step(10, 300), Step(50, 600))
-    assert (plan.final_bake_s, plan.max_extend_s, plan.promote_without_data) == (120, 600, False)
+    assert (plan.final_bake_s, plan.max_extend_s, plan.max_pause_s) == (120, 600, 3600)
+    assert (plan.on_low_traffic, plan.on_slow, plan.only_observes) == (OnLowTraffic.PAUSE, OnSlow.PAUSE, False)
     assert read.environment("staging").rollout_plan("7f3a", "42").steps == ()
     assert read.function_name("production") == "image-resizer-production"
     assert read.platform() == "linux/arm64"
@@ -54,7 +55,12 @@ def test_a_good_file_becomes_a_plan():
         (('"image-resizer"', '"Image_Resizer"'), "function.name: found `Image_Resizer`, expected text like ^[a-z][a-z0-9-]{0,29}[a-z0-9]$"),
         (('region = "eu-west-1"', ""), "function.region: missing, expected a value"),
         (("final_bake_s = 120", "final_bake = 120"), "environments.production.final_bake: unknown key, expected one of the documented keys of that table"),
-        (("final_bake_s = 120", 'on_no_data = "ignore"'), "environments.production.on_no_data: found `ignore`, expected 'rollback' or 'promote'"),
+        (("final_bake_s = 120", 'on_low_traffic = "ignore"'), "environments.production.on_low_traffic: found `ignore`, expected 'pause', 'promote' or 'fail'"),
+        (("final_bake_s = 120", "on_no_data = 'rollback'"), "environments.production.on_no_data: unknown key, expected one of the documented keys of that table"),
+        (("final_bake_s = 120", "alpha = 0.5"), "environments.production.alpha: found `0.5`, expected less than 0.5"),
+        (("final_bake_s = 120", "alpha = 0.0"), "environments.production.alpha: found `0.0`, expected greater than 0"),
+        (("final_bake_s = 120", 'mode = "watch"'), "environments.production.mode: found `watch`, expected 'act' or 'observe'"),
+        (("final_bake_s = 120", "max_pause_s = 59"), "environments.production.max_pause_s: found `59`, expected greater than or equal to 60"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named(change, line):
@@ -91,3 +97,20 @@ def test_an_unknown_environment_is_a_usage_error():
     """Only staging and production exist."""
     with pytest.raises(DeployerError, match="no environment `qa`"):
         config.parse(GOOD).environment("qa")
+
+
+def test_the_gate_gets_its_settings():
+    """What the comparison judges by comes from deploy.toml, and a slower canary is a failure `on_slow` decides about."""
+    text = GOOD + 'alpha = 0.02\nerror_floor_pct = 1.5\nmin_canary_invocations = 7\non_slow = "off"\n'
+    settings = config.parse(text).environment("production").gate_settings()
+    assert (settings.alpha, settings.floor_pct, settings.min_canary_invocations) == (0.02, 1.5, 7)
+    assert (settings.compare_slow, settings.slow_outcome) == (False, Outcome.FAIL)
+
+
+def test_every_setting_of_the_file_is_one_of_the_code():
+    """Each key of the production table in deploy.toml is read, and each that can be set is shown there."""
+    text = (Path(config.__file__).parents[1] / "deploy.toml").read_text(encoding="utf-8")
+    shown = text.partition("[environments.production]")[2]
+    keys = {line.split("=")[0].strip() for line in shown.splitlines() if line and line[0].isalpha()}
+    assert keys <= set(config.Environment.model_fields)
+    assert set(config.Environment.model_fields) - keys <= {"settle_s"}
