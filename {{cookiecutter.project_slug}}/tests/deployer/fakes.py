@@ -330,9 +330,8 @@ class FakeAws:
 
     def alarms_without_data(self, names: tuple[str, ...]) -> list[str]:
         """Return those alarms whose metric never had data."""
-        self._begin("ListMetrics")
-        self._end("ListMetrics")
-        return [name for name in names if name in self.silent_metrics]
+        with self.call("ListMetrics"):
+            return [name for name in names if name in self.silent_metrics]
 
     def newest_version(self) -> str:
         """Return the highest version."""
