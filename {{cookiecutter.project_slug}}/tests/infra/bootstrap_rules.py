@@ -39,9 +39,15 @@ DEPLOY_ACTIONS = {
     "lambda:UpdateFunctionCode",
     "lambda:PublishVersion",
     "lambda:UpdateAlias",
+    "lambda:PutProvisionedConcurrencyConfig",
+    "lambda:GetProvisionedConcurrencyConfig",
+    "lambda:DeleteProvisionedConcurrencyConfig",
     "lambda:InvokeFunction",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricData",
+    "cloudwatch:PutMetricAlarm",
+    "cloudwatch:DeleteAlarms",
+    "sns:Publish",
     "ecr:BatchGetImage",
     "ecr:DescribeImages",
     "cloudformation:CreateChangeSet",
@@ -61,7 +67,9 @@ NEVER_ON_A_ROLE = {
     "iam:UpdateAssumeRolePolicy",
     "ecr:SetRepositoryPolicy",
     "s3:GetObject",
+    "s3:GetObjectVersion",
     "s3:PutObject",
+    "sns:Publish",
 }
 
 
@@ -142,18 +150,33 @@ def roles_are_passed_to_one_service(template: Template) -> list[str]:
     return problems
 
 
-def function_role_has_a_ceiling(template: Template) -> list[str]:
-    """Require that a stack role writes the function's policy below the boundary only."""
+def made_roles_have_a_ceiling(template: Template) -> list[str]:
+    """Require that a stack role writes the policy of a role only below the boundary meant for that role."""
     problems = []
     for grant in grants(template):
         written = {"iam:CreateRole", "iam:PutRolePolicy"} & set(grant.actions)
         if written:
-            boundary = {"Ref": grant.holder.replace("StackRole", "Boundary")}
+            ceiling = "GuardBoundary" if all("-guard" in str(r) for r in grant.resources) else "Boundary"
+            boundary = {"Ref": grant.holder.replace("StackRole", ceiling)}
             if grant.conditions != {"StringEquals": {"iam:PermissionsBoundary": boundary}}:
                 problems.append(f"{grant.holder} allows {', '.join(sorted(written))} without the boundary")
+            if len(grant.resources) != 1:
+                problems.append(f"{grant.holder} makes {len(grant.resources)} roles below one boundary")
         if grant.holder.endswith("StackRole"):
             problems += [f"{grant.holder} allows {a}" for a in grant.actions if a in NEVER_ON_A_ROLE]
     return problems
+
+
+def deploy_roles_touch_canary_alarms_only(template: Template) -> list[str]:
+    """Require that a release can neither silence nor delete an alarm of the stack."""
+    return [
+        f"{grant.holder} changes {resource}"
+        for grant in grants(template)
+        if grant.holder.endswith("DeployRole")
+        and {"cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"} & set(grant.actions)
+        for resource in grant.resources
+        if not str(resource).endswith("-canary-*'}")
+    ]
 
 
 def environments_are_twins(template: Template) -> list[str]:
@@ -240,7 +263,8 @@ RULES: tuple[Rule, ...] = (
     github_roles_grant_only_the_flow,
     push_role_has_one_repository,
     roles_are_passed_to_one_service,
-    function_role_has_a_ceiling,
+    made_roles_have_a_ceiling,
+    deploy_roles_touch_canary_alarms_only,
     environments_are_twins,
     images_stay_what_they_are,
     other_repositories_keep_their_provider,

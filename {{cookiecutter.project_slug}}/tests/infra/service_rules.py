@@ -13,6 +13,26 @@ from tests.infra.templates import Rule, Template, as_list, grants, resources
 
 ALIAS = {"Ref": "LiveAlias"}
 SOURCE_BUCKET = {"Fn::Sub": "arn:${AWS::Partition}:s3:::${FunctionName}-source-${AWS::AccountId}"}
+# Who may invoke what; a permission that is not here is one too many.
+PERMISSIONS = {
+    "SourceBucketPermission": {
+        "FunctionName": ALIAS,
+        "Action": "lambda:InvokeFunction",
+        "Principal": "s3.amazonaws.com",
+        "SourceAccount": {"Ref": "AWS::AccountId"},
+        "SourceArn": SOURCE_BUCKET,
+    },
+    "GuardPermission": {
+        "FunctionName": {"Ref": "GuardFunction"},
+        "Action": "lambda:InvokeFunction",
+        "Principal": "sns.amazonaws.com",
+        "SourceArn": {"Ref": "RolloutTopic"},
+    },
+}
+# Each role's ceiling in infra/bootstrap.yaml.
+BOUNDARIES = {"FunctionRole": "boundary", "GuardRole": "guard-boundary"}
+RESERVED = {"Function": {"Ref": "ReservedConcurrency"}, "GuardFunction": 1}
+MAX_INLINE_CHARACTERS = 4096
 ALIAS_DIMENSIONS = {
     "FunctionName": {"Ref": "FunctionName"},
     "Resource": {"Fn::Sub": "${FunctionName}:live"},
@@ -23,7 +43,7 @@ def no_literal_image_or_version(template: Template) -> list[str]:
     """Require that image, alias version and description are parameters, filled from what is live."""
     problems = []
     for name, function in resources(template, "AWS::Lambda::Function").items():
-        if function["Code"] != {"ImageUri": {"Ref": "ImageUri"}}:
+        if name != "GuardFunction" and function["Code"] != {"ImageUri": {"Ref": "ImageUri"}}:
             problems.append(f"{name} runs {function['Code']}, expected the parameter ImageUri")
     if "Default" in template["Parameters"]["ImageUri"]:
         problems.append("ImageUri has a default")
@@ -73,20 +93,13 @@ def _kept(template: Template, type_: str, deletion: str) -> list[str]:
     ]
 
 
-def only_our_bucket_invokes(template: Template) -> list[str]:
-    """Require that S3 may invoke the alias, for the one bucket, of this account."""
-    expected = {
-        "FunctionName": ALIAS,
-        "Action": "lambda:InvokeFunction",
-        "Principal": "s3.amazonaws.com",
-        "SourceAccount": {"Ref": "AWS::AccountId"},
-        "SourceArn": SOURCE_BUCKET,
-    }
+def only_ours_invoke(template: Template) -> list[str]:
+    """Require that S3 may invoke the alias for our bucket of this account, SNS the guard for our topic."""
     return [
-        f"{name} has {key} {permission.get(key)}, expected {expected.get(key)}"
+        f"{name} has {key} {permission.get(key)}, expected {PERMISSIONS.get(name, {}).get(key)}"
         for name, permission in resources(template, "AWS::Lambda::Permission").items()
-        for key in sorted(permission.keys() | expected.keys())
-        if permission.get(key) != expected.get(key)
+        for key in sorted(permission.keys() | PERMISSIONS.get(name, {}).keys())
+        if permission.get(key) != PERMISSIONS.get(name, {}).get(key)
     ]
 
 
@@ -132,12 +145,12 @@ def _bucket(template: Template, name: str) -> Iterator[str]:
 
 
 def concurrency_is_reserved(template: Template) -> list[str]:
-    """Require that a flood of events is bounded by deploy.toml."""
-    expected = {"Fn::If": ["ReservesConcurrency", {"Ref": "ReservedConcurrency"}, {"Ref": "AWS::NoValue"}]}
+    """Require that a flood of events is bounded by deploy.toml, and cannot starve the guard."""
     return [
         f"{name} reserves {function.get('ReservedConcurrentExecutions', 'nothing')}"
         for name, function in resources(template, "AWS::Lambda::Function").items()
-        if function.get("ReservedConcurrentExecutions") != expected
+        if function.get("ReservedConcurrentExecutions")
+        != {"Fn::If": ["ReservesConcurrency", RESERVED.get(name), {"Ref": "AWS::NoValue"}]}
     ]
 
 
@@ -186,12 +199,12 @@ def alarms_watch_the_alias(template: Template) -> list[str]:
 
 
 def function_has_few_rights(template: Template) -> list[str]:
-    """Require that the function's role lists actions, on resources of its own, below the ceiling."""
+    """Require that each role lists actions, on resources of its own, below its ceiling."""
+    policy = "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/${FunctionName}-"
     problems = [
         f"{name} has no boundary"
         for name, role in resources(template, "AWS::IAM::Role").items()
-        if role.get("PermissionsBoundary")
-        != {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/${FunctionName}-boundary"}
+        if role.get("PermissionsBoundary") != {"Fn::Sub": f"{policy}{BOUNDARIES.get(name)}"}
         or "ManagedPolicyArns" in role
     ]
     for grant in grants(template):
@@ -203,6 +216,50 @@ def function_has_few_rights(template: Template) -> list[str]:
         if "s3:PutObject" in grant.actions and any(source in str(r) for r in grant.resources):
             problems.append(f"{grant.holder} may write to its own source")
     return problems
+
+
+def guard_only_moves_the_alias(template: Template) -> list[str]:
+    """Require that the guard is small, hears of our topic only, and may do nothing but move one alias."""
+    function = {
+        "Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${FunctionName}"
+    }
+    granted = [(g.actions, g.resources) for g in grants(template) if g.holder == "GuardRole"]
+    lambda_ = [(a, r) for a, r in granted if not all(action.startswith("logs:") for action in a)]
+    problems = []
+    if lambda_ != [(("lambda:GetAlias", "lambda:UpdateAlias"), (function,))]:
+        problems.append(f"the guard may {lambda_}")
+    guard = template["Resources"]["GuardFunction"]["Properties"]
+    length = len(guard["Code"].get("ZipFile", ""))
+    if not 0 < length <= MAX_INLINE_CHARACTERS:
+        problems.append(f"the guard has {length} characters inline")
+    listeners = template["Resources"]["RolloutTopic"]["Properties"].get("Subscription", [])
+    if listeners != [{"Protocol": "lambda", "Endpoint": {"Fn::GetAtt": ["GuardFunction", "Arn"]}}]:
+        problems.append(f"the topic's listeners are {listeners}")
+    return problems
+
+
+def only_our_alarms_publish(template: Template) -> list[str]:
+    """Require that CloudWatch may publish to the topic for alarms of this function, and nobody else may."""
+    arn = "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:${FunctionName}-*"
+    expected = {
+        "Sid": "AlarmsPublish",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": {"Ref": "RolloutTopic"},
+        "Condition": {
+            "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+            "ArnLike": {"aws:SourceArn": {"Fn::Sub": arn}},
+        },
+    }
+    policies = resources(template, "AWS::SNS::TopicPolicy")
+    problems = [] if policies else ["no alarm may publish"]
+    return problems + [
+        f"{name} allows {statement}"
+        for name, policy in policies.items()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement != expected
+    ]
 
 
 def _is_ours(resource: Any) -> bool:
@@ -219,7 +276,7 @@ RULES: tuple[Rule, ...] = (
     weights_are_not_declared,
     versions_are_kept,
     buckets_are_kept,
-    only_our_bucket_invokes,
+    only_ours_invoke,
     source_bucket_triggers_the_alias,
     buckets_are_closed,
     concurrency_is_reserved,
@@ -227,4 +284,6 @@ RULES: tuple[Rule, ...] = (
     logs_expire,
     alarms_watch_the_alias,
     function_has_few_rights,
+    guard_only_moves_the_alias,
+    only_our_alarms_publish,
 )

@@ -145,9 +145,12 @@ def test_failed_events_go_to_the_queue(client: Client, service: Outputs) -> None
 
 
 def test_log_group_forgets(client: Client, service: Outputs) -> None:
-    """The function's log group keeps its events as long as asked."""
+    """The function's log group, and the guard's, keep their events as long as asked."""
     groups = client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{PRODUCTION}")["logGroups"]
-    assert [group["retentionInDays"] for group in groups] == [30]
+    assert {group["logGroupName"]: group["retentionInDays"] for group in groups} == {
+        f"/aws/lambda/{PRODUCTION}": 30,
+        f"/aws/lambda/{PRODUCTION}-guard": 30,
+    }
 
 
 def test_update_keeps_version_description_and_versions(client: Client, stacks: Stacks) -> None:
@@ -215,6 +218,8 @@ def may(client: Client, role: str, action: str, resource: str) -> bool:
 REGION = "eu-central-1"
 STAGING_ARN = FUNCTION_ARN.replace("production", "staging")
 REPOSITORY = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}"
+ALARM = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{NAME}"
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:{NAME}"
 STACK = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{NAME}"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/{NAME}"
 
@@ -230,8 +235,14 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/{NAME}"
         ("deploy-production", "lambda:InvokeFunction", f"{FUNCTION_ARN}:2"),
         ("deploy-production", "cloudwatch:GetMetricData", "*"),
         ("deploy-production", "ecr:DescribeImages", REPOSITORY),
+        ("deploy-production", "cloudwatch:PutMetricAlarm", f"{ALARM}-production-canary-42"),
+        ("deploy-production", "cloudwatch:DeleteAlarms", f"{ALARM}-production-canary-42"),
+        ("deploy-production", "sns:Publish", f"{TOPIC}-production-rollouts"),
+        ("deploy-production", "lambda:PutProvisionedConcurrencyConfig", f"{FUNCTION_ARN}:42"),
         ("deploy-production", "cloudformation:ExecuteChangeSet", f"{STACK}-production/1"),
         ("stack-production", "lambda:CreateFunction", FUNCTION_ARN),
+        ("stack-production", "lambda:CreateFunction", f"{FUNCTION_ARN}-guard"),
+        ("stack-production", "sns:Subscribe", f"{TOPIC}-production-rollouts"),
         ("stack-production", "s3:PutBucketNotification", f"arn:aws:s3:::{PRODUCTION}-source-{ACCOUNT}"),
     ],
 )
@@ -253,6 +264,12 @@ def test_role_may(client: Client, bootstrap: Outputs, role: str, action: str, re
         ("deploy-production", "lambda:AddPermission", FUNCTION_ARN),
         ("deploy-production", "ecr:PutImage", REPOSITORY),
         ("deploy-production", "ecr:SetRepositoryPolicy", REPOSITORY),
+        ("deploy-production", "cloudwatch:DeleteAlarms", f"{ALARM}-production-errors"),
+        ("deploy-production", "cloudwatch:PutMetricAlarm", f"{ALARM}-staging-canary-42"),
+        ("deploy-production", "lambda:UpdateFunctionCode", f"{FUNCTION_ARN}-guard"),
+        ("deploy-production", "sns:Subscribe", f"{TOPIC}-production-rollouts"),
+        ("stack-production", "sns:Publish", f"{TOPIC}-production-rollouts"),
+        ("stack-production", "iam:CreateRole", f"{ROLE}-production-guard"),
         ("stack-staging", "lambda:UpdateFunctionCode", FUNCTION_ARN),
         ("stack-production", "s3:GetObject", f"arn:aws:s3:::{PRODUCTION}-source-{ACCOUNT}/a.jpg"),
         ("stack-production", "iam:CreateRole", f"{ROLE}-production-function"),

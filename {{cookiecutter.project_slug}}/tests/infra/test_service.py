@@ -78,19 +78,19 @@ MUTANTS = {
         "ResizedBucket has DeletionPolicy Delete",
     ),
     "buckets of other accounts invoke": Mutant(
-        rules.only_our_bucket_invokes,
+        rules.only_ours_invoke,
         "      SourceAccount: !Ref AWS::AccountId\n",
         "",
         "SourceBucketPermission has SourceAccount None",
     ),
     "any bucket invokes": Mutant(
-        rules.only_our_bucket_invokes,
+        rules.only_ours_invoke,
         f"      SourceArn: {SOURCE_ARN}\n",
         "",
         "SourceBucketPermission has SourceArn None",
     ),
     "the permission is on the function": Mutant(
-        rules.only_our_bucket_invokes,
+        rules.only_ours_invoke,
         "      FunctionName: !Ref LiveAlias",
         "      FunctionName: !Ref Function",
         "SourceBucketPermission has FunctionName {'Ref': 'Function'}",
@@ -191,15 +191,69 @@ MUTANTS = {
     ),
     "the function reads every bucket": Mutant(
         rules.function_has_few_rights,
-        f"Action: s3:GetObject\n                Resource: {SOURCE_ARN}/*",
-        'Action: s3:GetObject\n                Resource: "*"',
+        f"- s3:GetObjectVersion\n                Resource: {SOURCE_ARN}/*",
+        '- s3:GetObjectVersion\n                Resource: "*"',
         "FunctionRole allows s3:GetObject on *",
     ),
     "the function writes to its own source": Mutant(
         rules.function_has_few_rights,
-        "Action: s3:GetObject",
-        "Action: s3:PutObject",
+        "- s3:GetObject\n",
+        "- s3:PutObject\n",
         "FunctionRole may write to its own source",
+    ),
+    "the guard's role has no ceiling": Mutant(
+        rules.function_has_few_rights,
+        "policy/${FunctionName}-guard-boundary",
+        "policy/${FunctionName}-boundary",
+        "GuardRole has no boundary",
+    ),
+    "anybody's topic wakes the guard": Mutant(
+        rules.only_ours_invoke,
+        "      Principal: sns.amazonaws.com\n      SourceArn: !Ref RolloutTopic\n",
+        "      Principal: sns.amazonaws.com\n",
+        "GuardPermission has SourceArn None",
+    ),
+    "a flood starves the guard": Mutant(
+        rules.concurrency_is_reserved,
+        "      ReservedConcurrentExecutions: !If [ReservesConcurrency, 1, !Ref AWS::NoValue]\n",
+        "",
+        "GuardFunction reserves nothing",
+    ),
+    "the guard changes code": Mutant(
+        rules.guard_only_moves_the_alias,
+        "                  - lambda:GetAlias\n                  - lambda:UpdateAlias\n",
+        "                  - lambda:GetAlias\n                  - lambda:UpdateFunctionCode\n",
+        "the guard may",
+    ),
+    "the guard moves every alias": Mutant(
+        rules.guard_only_moves_the_alias,
+        ":function:${FunctionName}\n",
+        ":function:*\n",
+        "the guard may",
+    ),
+    "the guard does not fit": Mutant(
+        rules.guard_only_moves_the_alias,
+        "          import json\n",
+        "          # " + "x" * 100 + "\n          import json\n",
+        "characters inline",
+    ),
+    "the guard does not hear": Mutant(
+        rules.guard_only_moves_the_alias,
+        "        - Protocol: lambda\n          Endpoint: !GetAtt GuardFunction.Arn\n",
+        "        []\n",
+        "the topic's listeners are []",
+    ),
+    "alarms of other accounts publish": Mutant(
+        rules.only_our_alarms_publish,
+        "                aws:SourceAccount: !Ref AWS::AccountId\n              ArnLike:",
+        '                aws:SourceAccount: "123456789012"\n              ArnLike:',
+        "RolloutTopicPolicy allows",
+    ),
+    "everybody publishes": Mutant(
+        rules.only_our_alarms_publish,
+        "              Service: cloudwatch.amazonaws.com",
+        '              AWS: "*"',
+        "RolloutTopicPolicy allows",
     ),
 }
 
@@ -218,24 +272,31 @@ def test_every_rule_has_a_mutant() -> None:
     assert {mutant.rule for mutant in MUTANTS.values()} == set(rules.RULES)
 
 
+CEILINGS = [("Boundary", "FunctionRole"), ("GuardBoundary", "GuardRole")]
+
+
 @pytest.mark.parametrize("environment", ["staging", "production"])
-def test_ceiling_is_what_the_function_is_granted(environment: str) -> None:
-    """The boundary in bootstrap.yaml allows what service.yaml grants the function, and nothing more."""
+@pytest.mark.parametrize(("ceiling", "role"), CEILINGS, ids=[role for _, role in CEILINGS])
+def test_ceiling_is_what_the_role_is_granted(environment: str, ceiling: str, role: str) -> None:
+    """Each boundary in bootstrap.yaml allows what service.yaml grants the role below it, and nothing more."""
     granted = {
         action: str(grant.resources[0]).replace("${FunctionName}", "${FunctionName}-" + environment)
         for grant in grants(parse(text(SERVICE)))
+        if grant.holder == role
         for action in grant.actions
     }
-    ceiling = {
+    allowed = {
         action: str(grant.resources[0])
         for grant in grants(parse(text(BOOTSTRAP)))
-        if grant.holder == f"{environment.capitalize()}Boundary"
+        if grant.holder == f"{environment.capitalize()}{ceiling}"
         for action in grant.actions
     }
     queue = parse(text(SERVICE))["Resources"]["FailureQueue"]["Properties"]["QueueName"]["Fn::Sub"]
     name = queue.replace("${FunctionName}", "${FunctionName}-" + environment)
     arn = f"arn:${{AWS::Partition}}:sqs:${{AWS::Region}}:${{AWS::AccountId}}:{name}"
-    assert ceiling == granted | {"sqs:SendMessage": str({"Fn::Sub": arn})}
+    if "sqs:SendMessage" in granted:
+        granted["sqs:SendMessage"] = str({"Fn::Sub": arn})
+    assert allowed == granted
 
 
 def test_names_fit_what_is_made_of_them() -> None:
@@ -246,4 +307,5 @@ def test_names_fit_what_is_made_of_them() -> None:
     assert len(function) == of_environment
     assert len(f"{function}-resized-000000000000") == 63  # S3's limit
     assert len(f"{function}-function") <= 64  # IAM's limit for a role
+    assert len(f"{function}-guard") <= 64  # Lambda's limit for a function
     assert len(f"{'n' * longest}-deploy-production") <= 64

@@ -1,0 +1,64 @@
+"""The guard on a local AWS: nothing runs but what the stack deployed, and the alarm gives the traffic back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from deployer.counts import Counts
+from deployer.guard import Guard
+from tests.infra.conftest import ACCOUNT, NAME, Client, Stacks
+
+FUNCTION = "guarded-production"
+MARKER = "mine [lc1 id=7.1 from=1 to=2 step=1/2 at=1763712000 plan=9c1e st=run]"
+
+
+def release_version_2(client: Client, stacks: Stacks) -> tuple[Guard, Any]:
+    """Deploy the stack and leave it as a rollout leaves it whose runner died in the first step."""
+    outputs, lambda_ = stacks.service(FUNCTION), client("lambda")
+    image = f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com/{NAME}@sha256:{'2' * 64}"
+    lambda_.update_function_code(FunctionName=FUNCTION, ImageUri=image)
+    assert lambda_.publish_version(FunctionName=FUNCTION)["Version"] == "2"
+    guard = Guard(client("cloudwatch"), FUNCTION, outputs["RolloutTopicArn"])
+    guard.arm("2", Counts())
+    lambda_.update_alias(
+        FunctionName=FUNCTION,
+        Name="live",
+        FunctionVersion="1",
+        RoutingConfig={"AdditionalVersionWeights": {"2": 0.1}},
+        Description=MARKER,
+    )
+    return guard, lambda_
+
+
+def eventually(holds: Callable[[], bool], within_s: float = 30.0) -> bool:
+    """Wait until something is true; the guard starts at its own pace."""
+    until = time.monotonic() + within_s
+    while not (found := holds()) and time.monotonic() < until:
+        time.sleep(0.2)
+    return found
+
+
+def test_alarm_gives_the_traffic_back_without_a_runner(client: Client, stacks: Stacks) -> None:
+    """CloudWatch's alarm, the topic and the guard roll the alias back; no other process takes part."""
+    guard, lambda_ = release_version_2(client, stacks)
+
+    def alias() -> Any:
+        return lambda_.get_alias(FunctionName=FUNCTION, Name="live")
+
+    cloudwatch = client("cloudwatch")
+    name = guard.alarm_name("2")
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="test")
+    assert alias()["RoutingConfig"]["AdditionalVersionWeights"] == {"2": 0.1}
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="test")
+
+    assert eventually(lambda: "st=rolled-back" in alias()["Description"])
+    after = alias()
+    assert (after["FunctionVersion"], after.get("RoutingConfig") or {}) in (
+        ("1", {}),
+        ("1", {"AdditionalVersionWeights": {}}),
+    )
+    assert after["Description"] == MARKER.replace("st=run", f"st=rolled-back why=guard: {name}")
+    assert guard.disarm() == (name,)
+    assert guard.disarm() == ()
