@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -22,6 +23,7 @@ from deployer.model import AlarmReading, AlarmState, AliasState, AliasWrite, Fun
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_codedeploy import CodeDeployClient
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sts import STSClient
@@ -48,6 +50,13 @@ class Aws:
             self.cloudformation: CloudFormationClient = session.client("cloudformation", config=_CLIENT)
             self.ecr: ECRClient = session.client("ecr", config=_CLIENT)
             self._sts: STSClient = session.client("sts", config=_CLIENT)
+        self._session = session
+
+    @cached_property
+    def codedeploy(self) -> CodeDeployClient:
+        """Return the client of the codedeploy driver, which most environments never need."""
+        with translated("reading the AWS configuration"):
+            return self._session.client("codedeploy", config=_CLIENT)
 
     def identity(self) -> str:
         """Return the ARN the credentials belong to."""
@@ -238,6 +247,33 @@ class Aws:
         except ValueError:
             decoded = payload.decode(errors="replace")
         return answer.get("FunctionError"), decoded
+
+    def invoke_later(self, function_name: str, event: object, *, execution_name: str) -> None:
+        """Start a durable execution of another function and do not wait for it.
+
+        `$LATEST` by name: a durable function takes qualified invocations only.
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/durable-invoking.html
+        """
+        with translated(f"invoking `{function_name}`"):
+            self._lambda.invoke(
+                FunctionName=function_name,
+                Qualifier="$LATEST",
+                InvocationType="Event",
+                DurableExecutionName=execution_name,
+                Payload=json.dumps(event).encode(),
+            )
+
+    def put_code(self, function_name: str, body: bytes, *, code_sha256: str) -> bool:
+        """Give another function that Zip (two calls, and waiting), unless it has it: then False."""
+        with translated(f"updating the code of `{function_name}`"):
+            found = self._lambda.get_function_configuration(FunctionName=function_name)
+            if found["CodeSha256"] == code_sha256:
+                return False
+            waiter = self._lambda.get_waiter("function_updated_v2")
+            waiter.wait(FunctionName=function_name, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
+            self._lambda.update_function_code(FunctionName=function_name, ZipFile=body)
+            waiter.wait(FunctionName=function_name, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
+        return True
 
 
 AwsFactory = Callable[[DeployConfig, str], Aws]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from deployer import bootstrap as account
-from deployer import commands, github, image_commands
+from deployer import commands, driver_commands, github, image_commands
 from deployer.aws import AwsFactory, connect
 from deployer.cli_options import (
     ASKED,
@@ -159,7 +159,10 @@ def apply(
     ] = None,
 ) -> int:
     """Change stack and code as planned and publish a version; moves no traffic."""
-    return commands.apply_plan(context_of(ctx, env, config), image, stack_role or None)
+    context = context_of(ctx, env, config)
+    done = commands.apply_plan(context, image, stack_role or None)
+    driver_commands.deliver(context)
+    return done
 
 
 @app.command()

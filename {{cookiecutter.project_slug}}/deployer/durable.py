@@ -22,7 +22,7 @@ from deployer import canary, report, rollout
 from deployer.aws import Aws, AwsFactory, connect
 from deployer.aws_errors import Conflict, Unavailable
 from deployer.clock import Clock, SystemClock
-from deployer.config import parse
+from deployer.config import Config
 from deployer.errors import DeployerError
 from deployer.gate import Gate, gate_for
 from deployer.handover import Handover
@@ -156,7 +156,7 @@ def make_handler(connect: AwsFactory, clock: Clock) -> Callable[[Any, Any], Any]
 
     def drive_rollout(event: Any, context: DurableContext) -> dict[str, Any]:
         handed = Handover.parse(event)
-        config = parse(handed.settings)
+        config = Config.model_validate_json(handed.settings)
         settings = config.environment(handed.environment)
         made = settings.rollout_plan(handed.rollout_id, handed.version)
         plan = replace(made, is_forced=handed.is_forced, is_begun=True)

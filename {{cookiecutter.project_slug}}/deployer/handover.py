@@ -1,7 +1,7 @@
 """What `rollout start` hands to the durable function, and what that function is called. Pure.
 
-The settings travel as the text of deploy.toml: the rollout goes on by the settings it was started with,
-whatever is pushed meanwhile.
+The settings travel along, as checked and as JSON: the rollout goes on by those it was started with, whatever
+is pushed meanwhile.
 """
 
 from __future__ import annotations

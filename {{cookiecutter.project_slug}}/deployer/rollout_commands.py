@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from types import FrameType
 
-from deployer import github, report, rollout
+from deployer import driver_commands, github, report, rollout
 from deployer.aws import Aws
 from deployer.commands import Context, watched_alarms
 from deployer.config import Environment
@@ -28,6 +24,7 @@ from deployer.model import (
     Wait,
 )
 from deployer.moves import Wish
+from deployer.signals import signals_to
 
 _QUIET_S = 60.0
 
@@ -44,10 +41,12 @@ class Start:
 def start(context: Context, how: Start) -> Exit:
     """Roll a version out by the environment's steps, after checks that move no traffic.
 
-    With `detach` only the first step is taken: `resume` goes on, from any machine.
+    With `detach` only the first step is taken: `resume` goes on, from any machine. Under the durable driver
+    the durable function goes on, under the codedeploy driver CodeDeploy does everything.
     """
     aws = context.aws()
     settings = context.config.environment(context.environment)
+    driver_commands.check_durable(context)
     rollout_id = github.rollout_id(context.output.environ)
     target = how.version or aws.newest_version()
     alias = _without_other_rollout(context, aws, settings, rollout_id)
@@ -62,7 +61,9 @@ def start(context: Context, how: Start) -> Exit:
         )
         context.output.summarize(f"Forced: {how.force}\n")
     plan = replace(settings.rollout_plan(rollout_id, target), is_forced=how.force is not None)
-    return _run(context, aws, plan, detach=how.detach)
+    if settings.driver == "codedeploy":
+        return driver_commands.deploy(context, aws, plan)
+    return _drive(context, aws, plan, detach=how.detach)
 
 
 def resume(context: Context, *, detach: bool) -> Exit:
@@ -79,7 +80,22 @@ def resume(context: Context, *, detach: bool) -> Exit:
     if marker is not None and marker.state is RolloutState.PAUSE:
         rollout.wish(aws, plan, Wish.RESUME, context.clock, "resumed")
         context.output.say("resume     the step's bake starts again")
-    return Exit.DONE if detach else _run(context, aws, plan)
+    if detach:
+        return Exit.DONE
+    if context.config.environment(context.environment).driver == "durable":
+        return driver_commands.hand_over(context, aws, plan)
+    return _run(context, aws, plan)
+
+
+def _drive(context: Context, aws: Aws, plan: RolloutPlan, *, detach: bool) -> Exit:
+    """Roll out here, or take the first step and leave the rest to the driver of the settings."""
+    if context.config.environment(context.environment).driver != "durable" or detach:
+        return _run(context, aws, plan, detach=detach)
+    outcome = _run(context, aws, plan, detach=True)
+    marker = aws.alias().marker
+    if marker is not None and marker.is_active and marker.id == plan.id:
+        return driver_commands.hand_over(context, aws, plan)
+    return outcome
 
 
 def ask(context: Context, wish: Wish, reason: str) -> Exit:
@@ -159,7 +175,7 @@ def _run(context: Context, aws: Aws, made: RolloutPlan, *, detach: bool = False)
     wanted = rollout.Rollout(made, gate, tell, stop, settings.on_cancel == "hold")
     started_at = context.clock.now()
     try:
-        with _signals(stop):
+        with signals_to(stop):
             last = (
                 rollout.begin(aws, wanted, context.clock)
                 if detach
@@ -183,25 +199,6 @@ def _run(context: Context, aws: Aws, made: RolloutPlan, *, detach: bool = False)
         case _:
             context.output.say("detached   `deployer rollout resume` goes on from here")
     return Exit.DONE
-
-
-@contextmanager
-def _signals(stop: rollout.Stop) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into a request to stop.
-
-    GitHub sends SIGINT on cancel and SIGTERM 7.5 s later. Source:
-    https://docs.github.com/actions/reference/workflow-cancellation-reference
-    """
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        stop(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _check_version(aws: Aws, stable: str, target: str) -> None:

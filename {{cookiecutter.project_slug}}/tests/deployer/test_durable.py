@@ -72,7 +72,7 @@ def begun(aws: FakeAws, clock: Clock) -> FakeAws:
 def handed(**changes: object) -> Handover:
     """Return what `rollout start` hands over."""
     values = {
-        "settings": SETTINGS, "environment": "production", "rollout_id": "77.1", "version": "42", "alarms": ("errors",),
+        "settings": parse(SETTINGS).model_dump_json(), "environment": "production", "rollout_id": "77.1", "version": "42", "alarms": ("errors",),
     }  # fmt: skip
     return Handover(**{**values, **changes})  # type: ignore[arg-type]
 

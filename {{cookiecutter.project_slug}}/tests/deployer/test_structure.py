@@ -9,13 +9,13 @@ import pytest
 
 DEPLOYER = Path(__file__).parents[2] / "deployer"
 PURE = {
-    "canary", "config", "counts", "eprocess", "errors", "evidence", "moves", "verdicts", "findings", "marker", "model", "plan", "report", "report_charts", "report_html",
+    "canary", "codedeploy", "config", "costs", "counts", "eprocess", "errors", "evidence", "moves", "verdicts", "findings", "handover", "marker", "model", "plan", "report", "report_charts", "report_html",
     "timeline",
 }  # fmt: skip
 HOMES = {
     "boto3": {"aws"},
     "botocore": {"aws", "aws_errors", "stack"},
-    "subprocess": {"docker", "github"},
+    "subprocess": {"docker", "github", "package"},
     "rich": {"console"},
     "typer": {"cli", "cli_options", "cli_rollout"},
     "time": {"clock", "smoke"},  # a container starts at its own pace, on no clock of ours
