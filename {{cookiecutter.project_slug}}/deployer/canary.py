@@ -207,7 +207,7 @@ def _what_is_wrong(plan: RolloutPlan, marker: Marker, evidence: Evidence) -> Rol
         if verdict.metric != SLOW or plan.on_slow is OnSlow.ROLLBACK:
             return Rollback(verdict.sentence)
     if failed and plan.on_slow is OnSlow.PAUSE:
-        return Pause(failed[0].sentence)
+        return Pause(failed[0].sentence.removesuffix(" Rolling back."))
     if evidence.blind_s >= BLIND_LIMIT_S:
         return Pause(f"nothing could be measured for {evidence.blind_s:.0f} s")
     return None
@@ -227,7 +227,7 @@ def _what_is_unknown(plan: RolloutPlan, evidence: Evidence) -> str | None:
     unproven = (Outcome.INCONCLUSIVE, Outcome.UNMEASURABLE)
     if plan.steps and not evidence.verdicts:
         return "the versions were not compared"
-    return next((v.sentence for v in evidence.verdicts if v.outcome in unproven), None)
+    return next((v.sentence.rstrip(".") for v in evidence.verdicts if v.outcome in unproven), None)
 
 
 def _in_state(evidence: Evidence, state: AlarmState) -> list[str]:

@@ -108,7 +108,8 @@ def judge(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSoF
         if finding:
             total, point = finding
             outcome = settings.slow_outcome if test.metric == SLOW else Outcome.FAIL
-            verdicts.append(Verdict(outcome, say.worse(rollout, test.metric, (total, point.log_e), outcome)))
+            sentence = say.worse(rollout, test.metric, (total, point.log_e), outcome)
+            verdicts.append(Verdict(outcome, sentence, test.metric))
     guarded = _guarded(minutes, rollout)
     if guarded:
         verdicts += _throttled(guarded, rollout)

@@ -22,9 +22,10 @@ name = "image-resizer"
 region = "eu-west-1"
 architecture = "arm64"
 [environments.production]
-steps = [{ weight_pct = 10, bake_s = 60 }, { weight_pct = 50, bake_s = 60 }]
-final_bake_s = 60
+steps = [{ weight_pct = 10, bake_s = 300 }, { weight_pct = 50, bake_s = 300 }]
+final_bake_s = 300
 alarms = ["errors"]
+max_pause_s = 600
 """
 
 
@@ -48,7 +49,8 @@ def deploy(tmp_path: Path, monkeypatch):
     for name in [name for name in os.environ if name.startswith(("GITHUB_", "AWS_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "200")
-    fake, clock = FakeAws(), VirtualClock()
+    clock = VirtualClock()
+    fake = FakeAws(clock)
     fake.cloudformation = NoStack()
 
     def run(*argv: str) -> int:
@@ -65,17 +67,20 @@ def test_a_rollout_tells_its_story(deploy, capsys):
         assert deploy("rollout", "start", "--version", "42") == Exit.DONE
     finally:
         del os.environ["GITHUB_RUN_ID"]
-    assert capsys.readouterr().out.splitlines() == [
+    out = capsys.readouterr().out.splitlines()
+    assert [line for line in out if not line.startswith("wait")] == [
         "probe      version 42 answers its trigger's test event",
         "rollout    77.1 of version 42, watching errors",
         "set weight first step, 10 % of traffic",
-        "wait       step 1/2 at 10 %: 0 of 60 s",
-        "set weight 60 s at 10 % were good",
-        "wait       step 2/2 at 50 %: 0 of 60 s",
-        "promote    60 s at 50 % were good",
-        "wait       step 2/2 at all traffic: 0 of 60 s",
-        "done       watched 60 s at all traffic",
+        "set weight 300 s at 10 % were good",
+        "promote    300 s at 50 % were good",
+        "done       300 s at all traffic were good",
         "done       version 42 serves all traffic",
+    ]
+    assert [line for line in out if line.startswith("wait")][:3] == [
+        "wait       step 1/2 at 10 %: 0 of 300 s",
+        "wait       step 1/2 at 10 %: 60 of 300 s",
+        "wait       step 1/2 at 10 %: 120 of 300 s",
     ]
 
 
@@ -112,17 +117,84 @@ def test_events_are_one_json_object_per_line(deploy, tmp_path):
 
 
 def test_a_refused_start_is_exit_5_and_moves_nothing(deploy, capsys):
-    """A red alarm before the start refuses it, and names the way round for the release that is the fix."""
-    deploy.aws.given_alarm("errors", AlarmState.ALARM)
-    assert deploy("rollout", "start") == Exit.REFUSED
-    assert "--despite-alarm errors" in capsys.readouterr().err
+    """An alarm that does not exist refuses the start before any traffic, and nothing forces it."""
+    deploy.aws.given_alarm("errors", AlarmState.MISSING)
+    assert deploy("rollout", "start", "--force", "urgent") == Exit.REFUSED
+    assert "alarm `errors` does not exist" in capsys.readouterr().err
     assert deploy.aws.writes == []
 
 
-def test_despite_an_alarm_needs_another_one_left(deploy, capsys):
-    """The only alarm cannot be left out: no alarm is not the same as no problem."""
-    assert deploy("rollout", "start", "--despite-alarm", "errors") == Exit.REFUSED
-    assert "no alarm watches the function" in capsys.readouterr().err
+def test_an_alarm_whose_metric_never_had_data_is_refused(deploy, capsys):
+    """A misspelt dimension makes an alarm that is never red: that is said before traffic."""
+    deploy.aws.silent_metrics = ("errors",)
+    assert deploy("rollout", "start") == Exit.REFUSED
+    assert "watches a metric that never had data" in capsys.readouterr().err
+
+
+def test_a_forced_start_leaves_its_reason(deploy, capsys, tmp_path):
+    """Forcing needs a reason, which is printed and kept as an event."""
+    events = tmp_path / "events.jsonl"
+    assert deploy("rollout", "start", "--force", "it is the cure", "--events", str(events)) == Exit.DONE
+    assert "forced     it is the cure" in capsys.readouterr().out
+    first = json.loads(events.read_text().splitlines()[0])
+    assert (first["kind"], first["reason"]) == ("forced", "it is the cure")
+
+
+@pytest.mark.parametrize(
+    ("argv", "traffic"),
+    [
+        (("pause", "--reason", "lunch"), "pause      version 41 90 %, version 42 10 %: lunch"),
+        (("skip", "--reason", "sure"), "skip       version 41 50 %, version 42 50 %: sure"),
+        (("promote", "--reason", "sure"), "promote    version 42 100 %: sure"),
+        (("abort", "--reason", "no"), "abort      version 41 100 %: no"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else None,
+)
+def test_a_wish_works_from_any_machine(deploy, capsys, argv, traffic):
+    """A rollout that was begun and left is paused, skipped, promoted or aborted through the alias alone."""
+    assert deploy("rollout", "start", "--detach") == Exit.DONE
+    capsys.readouterr()
+    assert deploy("rollout", *argv) == Exit.DONE
+    assert capsys.readouterr().out.splitlines() == [traffic]
+
+
+def test_a_wish_without_a_rollout_is_refused(deploy, capsys):
+    """Without a running rollout there is nothing to pause, and the error names what was found."""
+    assert deploy("rollout", "pause") == Exit.REFUSED
+    assert "found no marker" in capsys.readouterr().err
+
+
+def test_a_detached_rollout_is_resumed(deploy, capsys):
+    """`start --detach` takes the first step and ends; `resume` goes on to the end, also from a pause."""
+    assert deploy("rollout", "start", "--detach") == Exit.DONE
+    deploy.clock.sleep(5)
+    assert deploy("rollout", "pause") == Exit.DONE
+    assert deploy("rollout", "resume") == Exit.DONE
+    out = capsys.readouterr().out.splitlines()
+    assert "resume     the step's bake starts again" in out
+    assert out[-1] == "done       version 42 serves all traffic"
+
+
+def test_a_second_rollout_is_refused_or_supersedes(deploy, capsys, tmp_path):
+    """A rollout in the way is named; with `supersede` it is rolled back first and the new one starts."""
+    assert deploy("rollout", "start", "--detach") == Exit.DONE
+    deploy.aws.versions = {*deploy.aws.versions, "43"}
+    assert deploy("rollout", "start") == Exit.REFUSED
+    assert "commit of 42" in capsys.readouterr().err
+    settings = tmp_path / "deploy.toml"
+    settings.write_text(settings.read_text() + 'second_rollout = "supersede"\n')
+    assert deploy("rollout", "start", "--detach") == Exit.DONE
+    assert [(w.version, w.canary) for w in deploy.aws.writes] == [("41", "42"), ("41", None), ("41", "43")]
+
+
+def test_a_held_cancel_leaves_the_traffic(deploy, capsys, tmp_path):
+    """With on_cancel = hold a cancelled job ends with 130 and the canary keeps its share."""
+    settings = tmp_path / "deploy.toml"
+    settings.write_text(settings.read_text() + 'on_cancel = "hold"\n')
+    deploy.clock.at(20, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert deploy("rollout", "start") == Exit.INTERRUPTED
+    assert "the traffic stays as it is" in capsys.readouterr().err
+    assert deploy.aws.weight_pct == 10
 
 
 def test_a_version_that_cannot_start_gets_no_traffic(deploy, capsys):
