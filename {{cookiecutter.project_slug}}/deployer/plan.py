@@ -96,6 +96,7 @@ def parameters(config: Config, environment: str) -> dict[str, str]:
         "FitPx": str(config.resize.fit_px),
         "MaxObjectMb": str(config.resize.max_object_mb),
         "MaxMegapixels": str(config.resize.max_megapixels),
+        "Driver": config.environment(environment).driver,
     }
 
 

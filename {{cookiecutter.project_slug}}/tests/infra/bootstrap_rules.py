@@ -156,8 +156,9 @@ def made_roles_have_a_ceiling(template: Template) -> list[str]:
     for grant in grants(template):
         written = {"iam:CreateRole", "iam:PutRolePolicy"} & set(grant.actions)
         if written:
-            ceiling = "GuardBoundary" if all("-guard" in str(r) for r in grant.resources) else "Boundary"
-            boundary = {"Ref": grant.holder.replace("StackRole", ceiling)}
+            made = str(grant.resources)
+            ceiling = "Guard" if "-guard" in made else "Rollout" if "-rollout" in made else ""
+            boundary = {"Ref": grant.holder.replace("StackRole", f"{ceiling}Boundary")}
             if grant.conditions != {"StringEquals": {"iam:PermissionsBoundary": boundary}}:
                 problems.append(f"{grant.holder} allows {', '.join(sorted(written))} without the boundary")
             if len(grant.resources) != 1:

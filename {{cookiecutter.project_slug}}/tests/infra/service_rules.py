@@ -30,8 +30,12 @@ PERMISSIONS = {
     },
 }
 # Each role's ceiling in infra/bootstrap.yaml.
-BOUNDARIES = {"FunctionRole": "boundary", "GuardRole": "guard-boundary"}
-RESERVED = {"Function": {"Ref": "ReservedConcurrency"}, "GuardFunction": 1}
+BOUNDARIES = {"FunctionRole": "boundary", "GuardRole": "guard-boundary", "RolloutRole": "rollout-boundary"}
+RESERVED = {"Function": {"Ref": "ReservedConcurrency"}, "GuardFunction": 1, "RolloutFunction": 1}
+# They carry the deployer's own code, not the image.
+OUR_OWN = ("GuardFunction", "RolloutFunction")
+# They read, and know no resource or none that works.
+UNSCOPED = {"cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"}
 MAX_INLINE_CHARACTERS = 4096
 ALIAS_DIMENSIONS = {
     "FunctionName": {"Ref": "FunctionName"},
@@ -43,7 +47,7 @@ def no_literal_image_or_version(template: Template) -> list[str]:
     """Require that image, alias version and description are parameters, filled from what is live."""
     problems = []
     for name, function in resources(template, "AWS::Lambda::Function").items():
-        if name != "GuardFunction" and function["Code"] != {"ImageUri": {"Ref": "ImageUri"}}:
+        if name not in OUR_OWN and function["Code"] != {"ImageUri": {"Ref": "ImageUri"}}:
             problems.append(f"{name} runs {function['Code']}, expected the parameter ImageUri")
     if "Default" in template["Parameters"]["ImageUri"]:
         problems.append("ImageUri has a default")
@@ -210,7 +214,9 @@ def function_has_few_rights(template: Template) -> list[str]:
     for grant in grants(template):
         problems += [f"{grant.holder} allows {a}" for a in grant.actions if "*" in a or a.startswith("iam:")]
         problems += [
-            f"{grant.holder} allows {grant.actions[0]} on {r}" for r in grant.resources if not _is_ours(r)
+            f"{grant.holder} allows {grant.actions[0]} on {r}"
+            for r in grant.resources
+            if not _is_ours(r) and not (r == "*" and set(grant.actions) <= UNSCOPED)
         ]
         source = SOURCE_BUCKET["Fn::Sub"]
         if "s3:PutObject" in grant.actions and any(source in str(r) for r in grant.resources):
@@ -235,6 +241,27 @@ def guard_only_moves_the_alias(template: Template) -> list[str]:
     listeners = template["Resources"]["RolloutTopic"]["Properties"].get("Subscription", [])
     if listeners != [{"Protocol": "lambda", "Endpoint": {"Fn::GetAtt": ["GuardFunction", "Arn"]}}]:
         problems.append(f"the topic's listeners are {listeners}")
+    return problems
+
+
+def rollout_function_only_rolls_out(template: Template) -> list[str]:
+    """Require that the durable driver exists when chosen only, and may neither deploy code nor invoke it."""
+    problems = [
+        f"{name} is made under {resource.get('Condition', 'every driver')}"
+        for name, resource in template["Resources"].items()
+        if name in ("RolloutFunction", "RolloutRole", "RolloutLogGroup")
+        and resource.get("Condition") != "IsDrivenByDurable"
+    ]
+    granted = {a for g in grants(template) if g.holder == "RolloutRole" for a in g.actions}
+    allowed = UNSCOPED | {
+        "logs:CreateLogStream", "logs:PutLogEvents", "lambda:CheckpointDurableExecution",
+        "lambda:GetDurableExecutionState", "lambda:GetAlias", "lambda:UpdateAlias",
+        "cloudwatch:DeleteAlarms", "sns:Publish",
+    }  # fmt: skip
+    problems += [f"RolloutRole allows {action}" for action in sorted(granted - allowed)]
+    durable = template["Resources"]["RolloutFunction"]["Properties"].get("DurableConfig", {})
+    if not durable.get("ExecutionTimeout"):
+        problems.append("RolloutFunction is not durable")
     return problems
 
 
@@ -285,5 +312,6 @@ RULES: tuple[Rule, ...] = (
     alarms_watch_the_alias,
     function_has_few_rights,
     guard_only_moves_the_alias,
+    rollout_function_only_rolls_out,
     only_our_alarms_publish,
 )

@@ -255,6 +255,24 @@ MUTANTS = {
         '              AWS: "*"',
         "RolloutTopicPolicy allows",
     ),
+    "every driver gets a durable function": Mutant(
+        rules.rollout_function_only_rolls_out,
+        "  RolloutFunction:\n    Type: AWS::Lambda::Function\n    Condition: IsDrivenByDurable\n",
+        "  RolloutFunction:\n    Type: AWS::Lambda::Function\n",
+        "RolloutFunction is made under every driver",
+    ),
+    "the durable driver deploys code": Mutant(
+        rules.rollout_function_only_rolls_out,
+        "                Action: cloudwatch:DeleteAlarms\n",
+        "                Action: lambda:UpdateFunctionCode\n",
+        "RolloutRole allows lambda:UpdateFunctionCode",
+    ),
+    "the durable driver is not durable": Mutant(
+        rules.rollout_function_only_rolls_out,
+        "        ExecutionTimeout: 2592000\n",
+        "",
+        "RolloutFunction is not durable",
+    ),
 }
 
 
