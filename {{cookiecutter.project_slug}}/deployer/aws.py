@@ -6,6 +6,7 @@ AWS errors are translated here, once; every other module sees DeployerError, Con
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config as ClientConfig
 
-from deployer import marker
+from deployer import credentials, marker
 from deployer.aws_errors import NotFound, translated
 from deployer.config import ALIAS
 from deployer.config import Config as DeployConfig
 from deployer.metrics import Metrics
 from deployer.model import AlarmReading, AlarmState, AliasState, AliasWrite, FunctionState, Routing
+from deployer.provisioned import Provisioned
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -44,7 +46,8 @@ class Aws:
         self.function_name = function_name
         self.region = region
         with translated("reading the AWS configuration"):
-            session = boto3.session.Session(region_name=region)
+            found = credentials.session(os.environ, region)
+            session = boto3.session.Session(botocore_session=found, region_name=region)
             self._lambda: LambdaClient = session.client("lambda", config=_CLIENT)
             self.cloudwatch: CloudWatchClient = session.client("cloudwatch", config=_CLIENT)
             self.cloudformation: CloudFormationClient = session.client("cloudformation", config=_CLIENT)
@@ -57,6 +60,16 @@ class Aws:
         """Return the client of the codedeploy driver, which most environments never need."""
         with translated("reading the AWS configuration"):
             return self._session.client("codedeploy", config=_CLIENT)
+
+    @cached_property
+    def sns(self) -> Any:
+        """Return the client that announces transitions; it does not try for long."""
+        with translated("reading the AWS configuration"):
+            return self._session.client("sns", config=ClientConfig(connect_timeout=2, read_timeout=3))
+
+    def provisioned(self) -> Provisioned:
+        """Return the provisioned concurrency of the function's versions."""
+        return Provisioned(self._lambda, self.function_name)
 
     def identity(self) -> str:
         """Return the ARN the credentials belong to."""

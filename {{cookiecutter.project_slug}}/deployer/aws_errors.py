@@ -22,6 +22,10 @@ _TRANSIENT = frozenset(
     {"ServiceException", "InternalFailure", "InternalError", "ServiceUnavailable", "TooManyRequestsException"}
     | {"Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestTimeout", "InternalServiceError"}
 )
+_NOT_FOUND = frozenset(
+    {"ResourceNotFoundException", "RepositoryNotFoundException", "ImageNotFoundException"}
+    | {"ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFound"}
+)
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _EXPIRED = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId"}
@@ -83,7 +87,7 @@ def _translate(call: str, error: ClientError) -> DeployerError:
         return Conflict(f"{call}: somebody else changed it meanwhile", found=found, hint="deployer status")
     if code in _TRANSIENT:
         return Unavailable(f"{call}: AWS asked to come back later", found=found, hint="try again")
-    if code in ("ResourceNotFoundException", "RepositoryNotFoundException", "ImageNotFoundException"):
+    if code in _NOT_FOUND:
         return NotFound(f"{call}: not found", found=found, hint="deployer doctor")
     if code in _DENIED:
         return DeployerError(

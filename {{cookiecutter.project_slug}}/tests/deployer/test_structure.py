@@ -14,7 +14,7 @@ PURE = {
 }  # fmt: skip
 HOMES = {
     "boto3": {"aws"},
-    "botocore": {"aws", "aws_errors", "stack"},
+    "botocore": {"aws", "aws_errors", "credentials", "stack"},
     "subprocess": {"docker", "github", "package"},
     "rich": {"console"},
     "typer": {"cli", "cli_options", "cli_rollout"},
