@@ -151,7 +151,7 @@ def test_bare_machine_script_is_executable_and_clean() -> None:
 
 
 def test_groups_of_tests_stay_in_one_worker(tmp_path: Path) -> None:
-    """The locked pytest and xdist run the tests of a group one after the other, as container tests need it."""
+    """The locked pytest and xdist run a group one after the other, as container tests need it."""
     (tmp_path / "test_group.py").write_text(
         "import os, pytest\n"
         "@pytest.mark.xdist_group('one')\n"
