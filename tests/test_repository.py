@@ -148,3 +148,28 @@ def test_bare_machine_script_is_executable_and_clean() -> None:
         ["git", "ls-files", "--stage", ".ci/run"], cwd=ROOT, text=True, capture_output=True, check=True
     )
     assert listed.stdout.startswith("100755 ")
+
+
+def test_groups_of_tests_stay_in_one_worker(tmp_path: Path) -> None:
+    """The locked pytest and xdist run a group one after the other, as container tests need it."""
+    (tmp_path / "test_group.py").write_text(
+        "import os, pytest\n"
+        "@pytest.mark.xdist_group('one')\n"
+        "@pytest.mark.parametrize('n', range(6))\n"
+        "def test_worker(n):\n"
+        "    open(os.environ['PYTEST_XDIST_WORKER'], 'a').close()\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "2",
+        "--dist",
+        "loadgroup",
+        "-p",
+        "no:cacheprovider",
+    ]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    assert len(list(tmp_path.glob("gw*"))) == 1

@@ -83,7 +83,8 @@ def page(tallies: Tallies, healthy: Sequence[Case], broken: Sequence[Case], comm
             "## Requests that fail because of the release",
             "",
             "Mean until the rollback, that time included. A release that a rule lets through has all traffic "
-            f"once the rule's schedule is over, until somebody notices {HORIZON} minutes after the start.",
+            "once the rule's schedule is over and nobody watches, until somebody notices "
+            f"{HORIZON} minutes after the start.",
             "",
             *_broken_table(broken, lambda case, name: _count(tallies[case, name].mean_failures)),
             "",
@@ -143,8 +144,8 @@ STYLE = """
     .bad { fill: var(--bad); } .good { fill: var(--good); } .ours { fill: var(--ours); }
     .mine { font-weight: 600; }
 """
-WIDTH, ROW, TOP, BAR = 880, 34, 92, 190
-FIRST, SECOND = 300, 590
+WIDTH, ROW, TOP, BAR = 880, 34, 92, 150
+FIRST, SECOND = 326, 600
 
 
 def chart(tallies: Tallies, healthy: Sequence[Case]) -> str:

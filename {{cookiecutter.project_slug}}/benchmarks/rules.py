@@ -38,16 +38,21 @@ class Rule:
     weights: tuple[int, ...] = RAMP
 
 
-def e_process(run: Run) -> int | None:
-    """Roll back when `deployer.evidence.judge` does, with its default settings."""
-    minutes = [
+def minutes_of(rows: Sequence[Row]) -> list[Minute]:
+    """Return simulated minutes as the gate reads them."""
+    return [
         Minute(
             place * 60,
             Counts(row.canary_calls, row.canary_errors),
             Counts(row.stable_calls, row.stable_errors),
         )
-        for place, row in enumerate(run.ramp[: len(RAMP)])
+        for place, row in enumerate(rows)
     ]
+
+
+def e_process(run: Run) -> int | None:
+    """Roll back when `deployer.evidence.judge` does, with its default settings."""
+    minutes = minutes_of(run.ramp[: len(RAMP)])
     now = (len(RAMP) + 3) * 60
     found = judge(SETTINGS, minutes, RolloutSoFar("1", "2", STARTS, read_at=now), now).traces[0].failed_at
     return None if found is None else found // 60 + 1

@@ -182,12 +182,12 @@ def _detection(steps: Sequence[Step], settings: GateSettings, rpm: float, p0: fl
 
 def _growth(rpm: float, weight: float, p0: float, p1: float) -> float:
     """Return lambda * KL(s || w): the nats one minute is worth on average."""
-    rate = rpm * (weight * p1 + (1 - weight) * p0)
+    rate = weight * p1 + (1 - weight) * p0  # per call
     if not rate:
         return 0.0
-    share = rpm * weight * p1 / rate
+    share = min(1.0, weight * p1 / rate)
     rest = (1 - share) * math.log((1 - share) / (1 - weight)) if share < 1 else 0.0
-    return rate * (share * math.log(share / weight) + rest)
+    return rpm * rate * (share * math.log(share / weight) + rest)
 
 
 def _smallest(steps: Sequence[Step], settings: GateSettings, rpm: float, p0: float) -> float | None:

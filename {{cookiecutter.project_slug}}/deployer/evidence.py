@@ -129,7 +129,11 @@ def closed(
     """Return the minutes since the first step whose numbers no longer change, oldest first."""
     horizon = now - 60 - settings.settle_s - rollout.p99_duration_s
     first = rollout.starts[0].at
-    return tuple(sorted((m for m in minutes if first - 60 < m.at <= horizon), key=lambda m: (m.at, m.source)))
+    # The answers to probes are read as they come; only the minute must be over.
+    ends = {"traffic": horizon}
+    over = now - 60
+    found = [m for m in minutes if first - 60 < m.at <= ends.get(m.source, over)]
+    return tuple(sorted(found, key=lambda m: (m.at, m.source)))
 
 
 def _tests(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSoFar) -> tuple[_Test, ...]:
@@ -140,7 +144,7 @@ def _tests(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSo
     """
     starts = [start.at for start in rollout.starts]
     changed = {start // 60 * 60 for start in starts if start % 60}
-    whole = [m for m in minutes if m.at >= starts[0] and m.at not in changed]
+    whole = [m for m in minutes if m.at not in changed]
     errors = tuple(
         _Row(m.at, m.canary.calls, m.canary.errors / settings.attempts, m.stable.calls,
              m.stable.errors / settings.attempts)
@@ -233,7 +237,7 @@ def _above_limit(
         above = [at for at in last if hits[at] > limit * guarded[at].calls]
         if point.log_e >= math.log(1 / alpha) and len(above) >= MIN_BAD_MINUTES:
             calls, bad = sum(guarded[at].calls for at in last), sum(hits[at] for at in last)
-            failed = Verdict(Outcome.FAIL, say.above_limit(rollout, bad, calls, limit))
+            failed = Verdict(Outcome.FAIL, say.above_limit(rollout, (bad, calls), len(last), limit))
             return [failed], Trace(GUARD, points, math.log(1 / alpha), point.at)
     return [], Trace(GUARD, points, math.log(1 / alpha))
 

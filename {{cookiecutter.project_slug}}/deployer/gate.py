@@ -10,7 +10,7 @@ from deployer.aws_errors import Unavailable
 from deployer.config import Environment
 from deployer.counts import Counts, GateSettings, Minute, RolloutSoFar, StepStart
 from deployer.metrics import Baseline
-from deployer.model import AliasState, Evidence, Outcome, RolloutPlan, Verdict
+from deployer.model import AliasState, Evidence, Outcome, RolloutPlan, Strength, Verdict
 
 # What S3 itself sends when a notification is set up: every trigger of ours answers it without doing anything.
 TEST_EVENT = {
@@ -111,7 +111,12 @@ class Gate:
         settings = replace(self.settings, compare_slow=slow_ms is not None)
         probed = self.probe.minutes if self.probe is not None else ()
         self._judged = evidence.judge(settings, (*minutes, *probed), so_far, now)
-        return Evidence(alarms, self._judged.verdicts)
+        strengths = tuple(
+            Strength(trace.metric, trace.points[-1].log_e, trace.limit)
+            for trace in self._judged.traces
+            if trace.points
+        )
+        return Evidence(alarms, self._judged.verdicts, strengths=strengths)
 
     def _baseline_of(self, aws: Aws, stable: str, until: int) -> Baseline:
         if self._baseline is None or self._baseline[0] != stable:

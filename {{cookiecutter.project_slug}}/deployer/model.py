@@ -166,6 +166,19 @@ class Evidence:
     alarms: Mapping[str, AlarmReading] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] = ()
     blind_s: float = 0.0
+    strengths: tuple[Strength, ...] = ()
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How strong one metric's evidence against the canary is now; both in nats, `log_e` is ln E.
+
+    At `limit` = ln(1/alpha) it can fail: a canary that is no worse gets there in at most alpha of all rollouts.
+    """
+
+    metric: str
+    log_e: float
+    limit: float
 
 
 @dataclass(frozen=True)

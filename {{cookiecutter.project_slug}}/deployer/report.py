@@ -118,6 +118,10 @@ def tick_event(tick: Tick) -> dict[str, Any]:
             {"metric": verdict.metric, "outcome": verdict.outcome.value, "sentence": verdict.sentence}
             for verdict in tick.evidence.verdicts
         ],
+        "evidence": [
+            {"metric": known.metric, "log_e": round(known.log_e, 3), "limit": round(known.limit, 3)}
+            for known in tick.evidence.strengths
+        ],
         "decision": _verb(tick.decision),
         "reason": tick.decision.reason,
         "state": _state_after(tick),

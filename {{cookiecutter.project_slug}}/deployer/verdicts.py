@@ -75,10 +75,11 @@ def throttled(rollout: RolloutSoFar, throttles: int) -> str:
     )
 
 
-def above_limit(rollout: RolloutSoFar, bad: float, calls: int, limit: float) -> str:
-    """Say that the canary fails more often than it may, whatever the stable version does."""
+def above_limit(rollout: RolloutSoFar, failed: tuple[float, int], minutes: int, limit: float) -> str:
+    """Say that the canary fails more often than it may; `failed` is how many of how many calls."""
+    bad, calls = failed
     return (
-        f"v{rollout.canary} failed {number(bad)} of {number(calls)} requests in three minutes at "
+        f"v{rollout.canary} failed {number(bad)} of {number(calls)} requests in {minutes} minutes at "
         f"{rollout.current.weight_pct} % of traffic, {100 * bad / calls:.1f} % where at most "
         f"{100 * limit:.1f} % is allowed. Rolling back."
     )

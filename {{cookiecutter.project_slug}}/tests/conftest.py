@@ -5,12 +5,10 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests that ask for Docker one after the other.
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Put a test that asks for Docker into the group that one worker runs, one after the other.
 
     The engine merges equal builds that run at the same time, although their secrets differ.
     """
-    for item in items:
-        if "docker" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("docker"))
+    if "docker" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.xdist_group("docker"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
@@ -14,7 +15,7 @@ from deployer.aws import Aws
 from deployer.aws_errors import Conflict, NotFound, Unavailable, translated
 from deployer.clock import SystemClock
 from deployer.errors import DeployerError
-from deployer.model import AlarmState, AliasWrite, Routing
+from deployer.model import AlarmReading, AlarmState, AliasWrite, Routing
 from deployer.registry import Registry
 from deployer.stack import Stack
 from tests.deployer.fakes import VirtualClock
@@ -82,12 +83,18 @@ def test_an_alias_write_sends_everything_and_the_lock(aws, function, write, weig
 
 
 def test_an_alarm_that_does_not_exist_is_missing(aws):
-    """DescribeAlarms leaves it out; here it has a state of its own, and composite alarms are asked for."""
-    with Stubber(aws._cloudwatch) as stub:
+    """DescribeAlarms leaves it out; here it has a state of its own, and composite alarms are asked for.
+
+    An alarm's state is dated by when it came into it, not by when it was last looked at.
+    """
+    since = datetime.fromtimestamp(1_763_712_000, tz=UTC)
+    with Stubber(aws.cloudwatch) as stub:
         stub.add_response(
             "describe_alarms",
             {
-                "MetricAlarms": [{"AlarmName": "a", "StateValue": "OK"}],
+                "MetricAlarms": [
+                    {"AlarmName": "a", "StateValue": "ALARM", "StateTransitionedTimestamp": since, "StateUpdatedTimestamp": 1}
+                ],
                 "CompositeAlarms": [{"AlarmName": "c", "StateValue": "INSUFFICIENT_DATA"}],
             },
             {
@@ -97,9 +104,9 @@ def test_an_alarm_that_does_not_exist_is_missing(aws):
             },
         )
         assert aws.alarms(("a", "b", "c")) == {
-            "a": AlarmState.OK,
-            "b": AlarmState.MISSING,
-            "c": AlarmState.INSUFFICIENT_DATA,
+            "a": AlarmReading(AlarmState.ALARM, 1_763_712_000.0),
+            "b": AlarmReading(AlarmState.MISSING),
+            "c": AlarmReading(AlarmState.INSUFFICIENT_DATA),
         }
 
 

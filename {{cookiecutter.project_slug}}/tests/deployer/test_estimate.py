@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -119,6 +121,16 @@ def test_detection_is_close_to_the_simulated_one():
         found = minutes(at(rpm))[pct]
         assert found is not None
         assert found - 3 == pytest.approx(median, rel=0.2, abs=2)
+
+
+def test_the_table_of_the_docs_is_what_the_estimate_says():
+    """Where docs/rollout.md promises when a regression is found, it says what `plan` prints."""
+    text = (Path(__file__).parents[2] / "docs/rollout.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if re.match(r"\| \d+ % \|", line)]
+    for (pct, after, failed), case in zip(rows, at(100).detections, strict=True):
+        assert pct == f"{case.canary_pct:g} %"
+        assert after == ("not surely" if case.minutes is None else f"{case.minutes:.0f} min")
+        assert failed.split()[0] == f"{case.failed_requests:.0f}"
 
 
 def test_only_regressions_are_listed():

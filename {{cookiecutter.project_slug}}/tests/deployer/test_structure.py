@@ -9,7 +9,7 @@ import pytest
 
 DEPLOYER = Path(__file__).parents[2] / "deployer"
 PURE = {
-    "canary", "codedeploy", "config", "costs", "counts", "eprocess", "errors", "evidence", "moves", "verdicts", "findings", "handover", "marker", "model", "plan", "report", "report_charts", "report_html",
+    "canary", "codedeploy", "config", "costs", "counts", "eprocess", "errors", "estimate", "evidence", "moves", "verdicts", "findings", "handover", "marker", "model", "plan", "report", "report_charts", "report_html",
     "timeline",
 }  # fmt: skip
 HOMES = {
