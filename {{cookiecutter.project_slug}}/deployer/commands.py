@@ -18,6 +18,7 @@ from deployer.console import Output
 from deployer.errors import DeployerError, Exit
 from deployer.model import AliasState
 from deployer.stack import Stack
+from deployer.surroundings import after_write
 
 _WATCH_S = 5.0
 
@@ -105,6 +106,7 @@ def rollback(context: Context, reason: str, to: str | None, only_owner: str | No
         return Exit.DONE
     context.output.event(report.rollback_event(context.clock.now(), done.write, reason))
     context.output.say_decision(f"roll back  all traffic is on version {done.version}: {reason}")
+    after_write(context, aws, done.write, reason)
     return Exit.DONE
 
 

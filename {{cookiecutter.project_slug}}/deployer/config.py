@@ -51,8 +51,19 @@ class Function(_Section):
     memory_mb: Annotated[int, Field(ge=128, le=10240)] = 1024
     timeout_s: Annotated[int, Field(ge=1, le=900)] = 60
     reserved_concurrency: Annotated[int, Field(ge=0, le=1000)] = 10  # 0 reserves none
+    provisioned_concurrency: Annotated[int, Field(ge=0, le=1000)] = 0  # per version; 0 provisions none
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731] = 30
     trigger: Literal["s3"] = "s3"
+
+    @model_validator(mode="after")
+    def _provisioned_fits_twice(self) -> Self:
+        # During a rollout both versions have theirs, and all of it comes out of what is reserved.
+        if self.reserved_concurrency and 2 * self.provisioned_concurrency > self.reserved_concurrency:
+            raise ValueError(
+                f"`reserved_concurrency` of at least twice `provisioned_concurrency`, "
+                f"found {self.reserved_concurrency} and {self.provisioned_concurrency}"
+            )
+        return self
 
 
 class Resize(_Section):

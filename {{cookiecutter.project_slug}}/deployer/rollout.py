@@ -58,6 +58,7 @@ class Rollout:
     tell: Callable[[Tick], None]
     stop: Stop = field(default_factory=Stop)
     holds_on_cancel: bool = False
+    tell_back: Callable[[AliasWrite, str], None] = lambda _write, _reason: None  # a rollback outside a tick
 
 
 def tick(aws: Aws, plan: RolloutPlan, gate: Gate, clock: Clock) -> Tick:
@@ -158,6 +159,8 @@ def _interrupted(aws: Aws, rollout: Rollout) -> DeployerError:
         )
     outcome = roll_back(aws, reason=f"stopped by {rollout.stop.signal}", only_owner=rollout.plan.id)
     where = f"all traffic is on version {outcome.version}" if outcome.version else "no traffic had moved"
+    if outcome.write is not None:
+        rollout.tell_back(outcome.write, outcome.reason)
     return DeployerError(
         f"stopped by {rollout.stop.signal}, {where}",
         hint="run the release again; it starts from the first step",
@@ -173,6 +176,8 @@ def _roll_back_after(aws: Aws, rollout: Rollout, error: Exception) -> None:
     try:
         done = roll_back(aws, reason=f"stopped by an error: {error}", only_owner=rollout.plan.id)
         error.add_note(f"all traffic is on version {done.version}" if done.version else done.reason)
+        if done.write is not None:
+            rollout.tell_back(done.write, done.reason)
     except DeployerError as second:
         error.add_note(f"rolling back failed as well: {second.what}; run `deployer rollback`")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from deployer import driver_commands, github, report, rollout
+from deployer import driver_commands, github, provisioned, report, rollout
 from deployer.aws import Aws
 from deployer.commands import Context, watched_alarms
 from deployer.config import Environment
@@ -25,6 +25,7 @@ from deployer.model import (
 )
 from deployer.moves import Wish
 from deployer.signals import signals_to
+from deployer.surroundings import Surroundings, after_write
 
 _QUIET_S = 60.0
 
@@ -49,7 +50,11 @@ def start(context: Context, how: Start) -> Exit:
     driver_commands.check_durable(context)
     rollout_id = github.rollout_id(context.output.environ)
     target = how.version or aws.newest_version()
-    alias = _without_other_rollout(context, aws, settings, rollout_id)
+    plan = replace(settings.rollout_plan(rollout_id, target), is_forced=how.force is not None)
+    around = Surroundings.of(context, aws)
+    if not how.detach:
+        around.check_credentials(plan)
+    alias = _without_other_rollout(around, settings, rollout_id)
     if alias.routing.stable != target and alias.routing.canary is None:
         _check_version(aws, alias.routing.stable, target)
         _check_alarms(aws, settings)
@@ -60,10 +65,12 @@ def start(context: Context, how: Start) -> Exit:
             {"at": context.clock.now(), "kind": "forced", "id": rollout_id, "reason": how.force}
         )
         context.output.summarize(f"Forced: {how.force}\n")
-    plan = replace(settings.rollout_plan(rollout_id, target), is_forced=how.force is not None)
+    around.prepare(plan, alias)
     if settings.driver == "codedeploy":
-        return driver_commands.deploy(context, aws, plan)
-    return _drive(context, aws, plan, detach=how.detach)
+        outcome = driver_commands.deploy(context, aws, plan)
+        around.clear()
+        return outcome
+    return _drive(around, plan, detach=how.detach)
 
 
 def resume(context: Context, *, detach: bool) -> Exit:
@@ -72,26 +79,30 @@ def resume(context: Context, *, detach: bool) -> Exit:
     With `detach` a paused rollout is resumed and left to the process that drives it.
     """
     aws = context.aws()
-    marker = aws.alias().marker
+    alias = aws.alias()
+    around, marker = Surroundings.of(context, aws), alias.marker
     if marker is not None and marker.state is RolloutState.DONE:
         context.output.say(f"nothing to resume: version {marker.to_version} serves all traffic")
+        around.clear()
         return Exit.DONE
     plan = _running_plan(context, aws)
+    around.rearm(plan, alias)
     if marker is not None and marker.state is RolloutState.PAUSE:
-        rollout.wish(aws, plan, Wish.RESUME, context.clock, "resumed")
+        around.announce(rollout.wish(aws, plan, Wish.RESUME, context.clock, "resumed"), "resumed")
         context.output.say("resume     the step's bake starts again")
     if detach:
         return Exit.DONE
     if context.config.environment(context.environment).driver == "durable":
         return driver_commands.hand_over(context, aws, plan)
-    return _run(context, aws, plan)
+    return _run(around, plan)
 
 
-def _drive(context: Context, aws: Aws, plan: RolloutPlan, *, detach: bool) -> Exit:
+def _drive(around: Surroundings, plan: RolloutPlan, *, detach: bool) -> Exit:
     """Roll out here, or take the first step and leave the rest to the driver of the settings."""
+    context, aws = around.context, around.aws
     if context.config.environment(context.environment).driver != "durable" or detach:
-        return _run(context, aws, plan, detach=detach)
-    outcome = _run(context, aws, plan, detach=True)
+        return _run(around, plan, detach=detach)
+    outcome = _run(around, plan, detach=True)
     marker = aws.alias().marker
     if marker is not None and marker.is_active and marker.id == plan.id:
         return driver_commands.hand_over(context, aws, plan)
@@ -103,6 +114,7 @@ def ask(context: Context, wish: Wish, reason: str) -> Exit:
     aws = context.aws()
     write = rollout.wish(aws, _running_plan(context, aws), wish, context.clock, reason)
     context.output.event(_wish_event(context, wish, write, reason))
+    after_write(context, aws, write, reason)
     shared = f", version {write.canary} {write.weight_pct} %" if write.canary else ""
     context.output.say_decision(
         f"{wish.value:<10} version {write.version} {100 - write.weight_pct} %{shared}: {reason}"
@@ -136,14 +148,17 @@ def _running_plan(context: Context, aws: Aws) -> RolloutPlan:
     return replace(settings.rollout_plan(marker.id, marker.to_version), is_begun=True)
 
 
-def _without_other_rollout(context: Context, aws: Aws, settings: Environment, rollout_id: str) -> AliasState:
+def _without_other_rollout(around: Surroundings, settings: Environment, rollout_id: str) -> AliasState:
     """Return the alias; a rollout of somebody else's on it is rolled back first where the settings say so."""
-    alias = aws.alias()
+    context, aws = around.context, around.aws
+    alias = provisioned.settled(aws.alias, context.clock, context.output.say)
     marker = alias.marker
     if marker is None or not marker.is_active or marker.id == rollout_id:
         return alias
     if settings.second_rollout == "supersede":
-        rollout.roll_back(aws, reason=f"superseded by {rollout_id}", only_owner=marker.id)
+        back = rollout.roll_back(aws, reason=f"superseded by {rollout_id}", only_owner=marker.id)
+        if back.write is not None:
+            around.announce(back.write, back.reason)
         context.output.say(f"superseded {marker.id} of version {marker.to_version}")
         return aws.alias()
     about = aws.describe_version(marker.to_version)["description"]
@@ -155,7 +170,8 @@ def _without_other_rollout(context: Context, aws: Aws, settings: Environment, ro
     )
 
 
-def _run(context: Context, aws: Aws, made: RolloutPlan, *, detach: bool = False) -> Exit:
+def _run(around: Surroundings, made: RolloutPlan, *, detach: bool = False) -> Exit:
+    context, aws = around.context, around.aws
     ticks: list[Tick] = []
 
     def tell(tick: Tick) -> None:
@@ -166,13 +182,15 @@ def _run(context: Context, aws: Aws, made: RolloutPlan, *, detach: bool = False)
             told[0] = tick.at
         if not (ticks and isinstance(tick.decision, Wait) and isinstance(ticks[-1].decision, Wait)):
             ticks.append(tick)
+        if tick.written is not None:
+            around.announce(tick.written, tick.decision.reason, tick.at)
 
     told = [0.0]
     settings = context.config.environment(context.environment)
     gate = gate_for(settings, watched_alarms(context, aws))
     stop = rollout.Stop()
     context.output.say(f"rollout    {made.id} of version {made.target}, watching {', '.join(gate.alarms)}")
-    wanted = rollout.Rollout(made, gate, tell, stop, settings.on_cancel == "hold")
+    wanted = rollout.Rollout(made, gate, tell, stop, settings.on_cancel == "hold", around.announce)
     started_at = context.clock.now()
     try:
         with signals_to(stop):
@@ -181,9 +199,13 @@ def _run(context: Context, aws: Aws, made: RolloutPlan, *, detach: bool = False)
                 if detach
                 else rollout.run(aws, wanted, context.clock)
             )
+    except DeployerError:
+        around.clear()
+        raise
     finally:
         summary = report.rollout_summary(ticks, function=aws.function_name, started_at=started_at)
         context.output.summarize(summary)
+    around.clear()
     match last.decision:
         case Rollback(reason) | Done(RolloutState.ROLLED_BACK, reason):
             raise DeployerError(
