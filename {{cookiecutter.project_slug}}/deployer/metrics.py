@@ -60,10 +60,10 @@ class Metrics:
         }
         start = until // MINUTE_S * MINUTE_S - HOUR_S
         found = self._read(wanted, start, start + HOUR_S, HOUR_S)
-        sums = {name: sum(values.values()) for name, values in found.items()}
-        return Baseline(
-            Counts(calls=round(sums["calls"]), errors=sums["errors"]), p90_ms=sums["p90"], p99_ms=sums["p99"]
-        )
+        calls, errors = (sum(found[name].values()) for name in ("calls", "errors"))
+        # The hour may come back in two parts: counts add up, percentiles do not.
+        p90_ms, p99_ms = (max(found[name].values(), default=0.0) for name in ("p90", "p99"))
+        return Baseline(Counts(calls=round(calls), errors=errors), p90_ms=p90_ms, p99_ms=p99_ms)
 
     def week(self, stable: str, until: float) -> tuple[list[float], float]:
         """Return a version's calls in each minute of the week before `until`, and its error rate (0-1).
