@@ -182,9 +182,16 @@ MUTANTS = {
     "a job outlives the AWS session": Mutant(
         rules.jobs_end,
         DEPLOY,
-        "timeout-minutes: 60",
+        "timeout-minutes: 15",
         "timeout-minutes: 61",
         "no timeout of at most 60 minutes",
+    ),
+    "a job outlives GitHub's patience": Mutant(
+        rules.jobs_end,
+        DEPLOY,
+        "timeout-minutes: 350",
+        "timeout-minutes: 360",
+        "no timeout of at most 350 minutes",
     ),
     "a workflow runs with the base repository's rights": Mutant(
         rules.triggers_and_runners_are_known,
