@@ -10,6 +10,7 @@ from deployer.errors import DeployerError, Exit
 from deployer.handover import Handover
 from deployer.model import AliasWrite, Marker, RolloutPlan, RolloutState
 from deployer.signals import signals_to
+from deployer.surroundings import Surroundings
 
 
 def deliver(context: Context) -> None:
@@ -38,12 +39,13 @@ def check_durable(context: Context) -> None:
         )
 
 
-def hand_over(context: Context, aws: Aws, plan: RolloutPlan) -> Exit:
+def hand_over(around: Surroundings, plan: RolloutPlan) -> Exit:
     """Leave a rollout whose first step is taken to the durable function.
 
     Two executions of one rollout do no harm, since the alias's revision lets one of them write. When nobody
     takes the rollout over it is rolled back. Raises DeployerError (exit 1).
     """
+    context, aws = around.context, around.aws
     name = handover.function_name(aws.function_name)
     handed = Handover(
         settings=context.config.model_dump_json(),
@@ -52,6 +54,7 @@ def hand_over(context: Context, aws: Aws, plan: RolloutPlan) -> Exit:
         version=plan.target,
         alarms=watched_alarms(context, aws),
         is_forced=plan.is_forced,
+        topic=around.guard.topic_arn if around.guard else "",
     )
     execution = handover.execution_name(plan.id, context.clock.now())
     try:
@@ -59,6 +62,9 @@ def hand_over(context: Context, aws: Aws, plan: RolloutPlan) -> Exit:
     except DeployerError as error:
         done = rollout.roll_back(aws, reason=f"nobody took over: {error.what}", only_owner=plan.id)
         where = f"all traffic is on version {done.version}" if done.version else done.reason
+        if done.write is not None:
+            around.announce(done.write, done.reason)
+        around.clear()
         raise DeployerError(
             f"`{name}` did not take the rollout over, {where}",
             found=error.found or error.what,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aws_durable_execution_sdk_python.config import Duration
@@ -25,8 +25,10 @@ from deployer.clock import Clock, SystemClock
 from deployer.config import Config
 from deployer.errors import DeployerError
 from deployer.gate import Gate, gate_for
+from deployer.guard import Guard
 from deployer.handover import Handover
 from deployer.model import (
+    AliasWrite,
     Decision,
     Done,
     Finish,
@@ -39,6 +41,8 @@ from deployer.model import (
     SetWeight,
     Wait,
 )
+from deployer.notify import Notifier, Send
+from deployer.surroundings import put_away
 
 # What one look remembers for the next, and the durable execution keeps: JSON, and nothing the alias knows.
 State = dict[str, Any]
@@ -55,13 +59,19 @@ START: State = {
 
 @dataclass(frozen=True)
 class Drive:
-    """What every look at one rollout needs; `tell` takes what happened as the JSON object of `--events`."""
+    """What every look at one rollout needs.
+
+    `tell` takes what happened as the JSON object of `--events`, `announce` a write that was carried out;
+    `clear` puts away what a rollout that is over no longer needs. None of the three raises.
+    """
 
     aws: Aws
     plan: RolloutPlan
     gate: Gate
     clock: Clock
     tell: Callable[[Mapping[str, Any]], None]
+    announce: Callable[[AliasWrite, str, float], None]
+    clear: Callable[[], None]
     poll_s: int
 
 
@@ -79,9 +89,9 @@ def look(state: State, drive: Drive) -> State:
     except DeployerError as error:
         return _give_up(state, drive, error)
     unanswered = state["unanswered"]
-    if unanswered is not None and last.alias.description == unanswered["description"]:
-        drive.tell(unanswered["event"])
-    drive.tell(report.tick_event(last))
+    if unanswered is not None and last.alias.description == unanswered["write"]["description"]:
+        _tell(drive, unanswered["event"], AliasWrite(**unanswered["write"]))
+    _tell(drive, report.tick_event(last), last.written)
     wait_s = last.decision.seconds if isinstance(last.decision, Wait) else drive.poll_s
     return {
         **START,
@@ -90,6 +100,12 @@ def look(state: State, drive: Drive) -> State:
         "outcome": _outcome(last.decision, drive.plan),
         "reason": last.decision.reason,
     }
+
+
+def _tell(drive: Drive, event: Mapping[str, Any], write: AliasWrite | None) -> None:
+    drive.tell(event)
+    if write is not None:
+        drive.announce(write, event["reason"], event["at"])
 
 
 def _again(state: State, drive: Drive, error: Conflict | Unavailable) -> State:
@@ -101,8 +117,7 @@ def _again(state: State, drive: Drive, error: Conflict | Unavailable) -> State:
         return _give_up(state, drive, error)
     unanswered = state["unanswered"]
     if error.attempted is not None and error.attempted.written is not None:
-        description = error.attempted.written.description
-        unanswered = {"event": report.tick_event(error.attempted), "description": description}
+        unanswered = {"event": report.tick_event(error.attempted), "write": asdict(error.attempted.written)}
     return {
         **state,
         "conflicts": conflicts,
@@ -119,6 +134,8 @@ def _give_up(state: State, drive: Drive, error: DeployerError) -> State:
             drive.aws, reason=f"stopped by an error: {error.what}", only_owner=drive.plan.id
         )
         where = f"all traffic is on version {done.version}" if done.version else done.reason
+        if done.write is not None:
+            drive.announce(done.write, done.reason, drive.clock.now())
     except DeployerError as second:
         where = f"rolling back failed as well: {second.what}"
     return {**state, "outcome": "failed", "reason": f"{error.what}; {where}"}
@@ -147,6 +164,36 @@ def _next_look(state: State, _attempt: int) -> WaitForConditionDecision:
     return WaitForConditionDecision.continue_waiting(Duration.from_seconds(state["next_s"]))
 
 
+def drive_for(handed: Handover, config: Config, aws: Aws, clock: Clock, say: Callable[[str], None]) -> Drive:
+    """Return what each look at a rollout that was handed over needs; `say` writes a line to the log."""
+    settings = config.environment(handed.environment)
+    plan = settings.rollout_plan(handed.rollout_id, handed.version)
+    guard = Guard(aws.cloudwatch, aws.function_name, handed.topic) if handed.topic else None
+
+    def publish(subject: str, text: str) -> None:
+        aws.sns.publish(TopicArn=handed.topic, Subject=subject, Message=text)
+
+    sends: dict[str, Send] = {"the rollout topic": publish} if handed.topic else {}
+
+    def clear() -> None:
+        has_provisioned = config.function.provisioned_concurrency > 0
+        try:
+            put_away(aws, guard, aws.alias(), has_provisioned=has_provisioned)
+        except DeployerError as error:
+            say(f"left over  {error.what}; the next rollout tries again")
+
+    return Drive(
+        aws=aws,
+        plan=replace(plan, is_forced=handed.is_forced, is_begun=True),
+        gate=gate_for(settings, handed.alarms),
+        clock=clock,
+        tell=lambda event: say(report.json_line(event)),
+        announce=Notifier(aws.function_name, sends, say).announce,
+        clear=clear,
+        poll_s=handed.poll_s,
+    )
+
+
 def make_handler(connect: AwsFactory, clock: Clock) -> Callable[[Any, Any], Any]:
     """Return the Lambda handler that reaches AWS and the time in that way.
 
@@ -157,17 +204,14 @@ def make_handler(connect: AwsFactory, clock: Clock) -> Callable[[Any, Any], Any]
     def drive_rollout(event: Any, context: DurableContext) -> dict[str, Any]:
         handed = Handover.parse(event)
         config = Config.model_validate_json(handed.settings)
-        settings = config.environment(handed.environment)
-        made = settings.rollout_plan(handed.rollout_id, handed.version)
-        plan = replace(made, is_forced=handed.is_forced, is_begun=True)
         aws = connect(config, handed.environment)
-        gate = gate_for(settings, handed.alarms)
 
         def check(state: State, check_context: WaitForConditionCheckContext) -> State:
-            def tell(event: Mapping[str, Any]) -> None:
-                check_context.logger.info(report.json_line(event))
-
-            return look(state, Drive(aws, plan, gate, clock, tell, handed.poll_s))
+            drive = drive_for(handed, config, aws, clock, check_context.logger.info)
+            after = look(state, drive)
+            if after["outcome"] is not None:
+                drive.clear()
+            return after
 
         last = context.wait_for_condition(
             check, WaitForConditionConfig(wait_strategy=_next_look, initial_state=START), name="rollout"

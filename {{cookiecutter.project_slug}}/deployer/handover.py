@@ -22,7 +22,8 @@ _NAME_LENGTH = 64
 class Handover:
     """One rollout for the durable function to go on with; `poll_s` is the longest wait between two looks.
 
-    A minute: CloudWatch has nothing new to say sooner.
+    A minute: CloudWatch has nothing new to say sooner. `topic` is the ARN the transitions are announced to,
+    empty for none.
     """
 
     settings: str
@@ -31,6 +32,7 @@ class Handover:
     version: str
     alarms: tuple[str, ...]
     is_forced: bool = False
+    topic: str = ""
     poll_s: int = POLL_S
 
     def event(self) -> dict[str, Any]:

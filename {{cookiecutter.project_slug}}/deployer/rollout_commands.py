@@ -93,7 +93,7 @@ def resume(context: Context, *, detach: bool) -> Exit:
     if detach:
         return Exit.DONE
     if context.config.environment(context.environment).driver == "durable":
-        return driver_commands.hand_over(context, aws, plan)
+        return driver_commands.hand_over(around, plan)
     return _run(around, plan)
 
 
@@ -105,7 +105,7 @@ def _drive(around: Surroundings, plan: RolloutPlan, *, detach: bool) -> Exit:
     outcome = _run(around, plan, detach=True)
     marker = aws.alias().marker
     if marker is not None and marker.is_active and marker.id == plan.id:
-        return driver_commands.hand_over(context, aws, plan)
+        return driver_commands.hand_over(around, plan)
     return outcome
 
 

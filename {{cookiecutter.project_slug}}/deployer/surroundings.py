@@ -103,22 +103,27 @@ class Surroundings:
             self._left_over(error)
 
     def _clear(self, alias: AliasState) -> None:
-        marker = alias.marker
-        if marker is not None and marker.is_active:
-            return
+        has_provisioned = self.context.config.function.provisioned_concurrency > 0
         try:
-            if self.guard is not None:
-                self.guard.disarm()
-            if marker is not None and self.context.config.function.provisioned_concurrency:
-                is_done = marker.state is RolloutState.DONE
-                idle = marker.from_version if is_done else marker.to_version
-                if idle not in (alias.routing.stable, alias.routing.canary):
-                    self.aws.provisioned().remove(idle)
+            put_away(self.aws, self.guard, alias, has_provisioned=has_provisioned)
         except DeployerError as error:
             self._left_over(error)
 
     def _left_over(self, error: DeployerError) -> None:
         self.context.output.say(f"left over  {error.what}; the next rollout tries again")
+
+
+def put_away(aws: Aws, guard: Guard | None, alias: AliasState, *, has_provisioned: bool) -> None:
+    """Remove canary alarms and the idle version's capacity, unless a rollout runs. Raises DeployerError."""
+    marker = alias.marker
+    if marker is not None and marker.is_active:
+        return
+    if guard is not None:
+        guard.disarm()
+    if marker is not None and has_provisioned:
+        idle = marker.from_version if marker.state is RolloutState.DONE else marker.to_version
+        if idle not in (alias.routing.stable, alias.routing.canary):
+            aws.provisioned().remove(idle)
 
 
 def after_write(context: Context, aws: Aws, write: AliasWrite, reason: str) -> None:

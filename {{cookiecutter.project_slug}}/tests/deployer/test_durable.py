@@ -190,7 +190,9 @@ class TestLook:
         begun(aws, clock)
         plan = replace(settings.rollout_plan("77.1", "42"), is_begun=True)
         clock.time += 1
-        return durable.Drive(aws, plan, gate, clock, lambda _: None, poll_s)  # type: ignore[arg-type]
+        return durable.Drive(
+            aws, plan, gate, clock, lambda _: None, lambda *_: None, lambda: None, poll_s  # type: ignore[arg-type]
+        )  # fmt: skip
 
     def test_wakes_up_for_the_next_minute(self):
         """During a bake the next look is a minute away, not at the end of the bake."""
@@ -243,7 +245,7 @@ class TestLook:
         assert state["unanswered"]["event"]["decision"] == "set-weight"
         # Lambda did take it.
         aws.stable, aws.canary, aws.weight_pct = "41", "42", 50
-        aws.description = state["unanswered"]["description"]
+        aws.description = state["unanswered"]["write"]["description"]
         aws.someone_else_writes()
         state = durable.look(json.loads(json.dumps(state)), drive)
         assert [event["decision"] for event in told] == ["set-weight", "wait"]  # type: ignore[index]
@@ -270,6 +272,41 @@ class TestLook:
         state = durable.look(durable.START, drive)
         assert state["outcome"] == "failed"
         assert state["reason"] == "call 1 is not allowed; rolling back failed as well: call 2 is not allowed"
+
+
+class Topic:
+    """A rollout topic that keeps what it is told, and the canaries' alarms."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.alarms = ["image-resizer-production-canary-42"]
+
+    def publish(self, **told: str) -> None:
+        """Keep the kind of the transition."""
+        assert told["TopicArn"] == "arn:aws:sns:eu-west-1:1:rollouts"
+        self.told.append(json.loads(told["Message"])["kind"])
+
+    def get_paginator(self, _operation: str) -> Topic:
+        """Return the pages of alarms."""
+        return self
+
+    def paginate(self, **_: object) -> list[object]:
+        """Return the alarms as one page."""
+        return [{"MetricAlarms": [{"AlarmName": name} for name in self.alarms]}]
+
+    def delete_alarms(self, **named: list[str]) -> None:
+        """Forget alarms."""
+        self.alarms = [name for name in self.alarms if name not in named["AlarmNames"]]
+
+
+def test_announced_and_put_away():
+    """The function announces each transition to the topic, and removes the canary's alarm at the end."""
+    aws, topic = FakeAws(), Topic()
+    aws.sns = aws.cloudwatch = topic  # type: ignore[attr-defined]
+    result = run(aws, handed(poll_s=600, topic="arn:aws:sns:eu-west-1:1:rollouts"))
+    assert result.status is InvocationStatus.SUCCEEDED
+    assert topic.told == ["step", "promoted", "done"]
+    assert topic.alarms == []
 
 
 class TestHandover:
