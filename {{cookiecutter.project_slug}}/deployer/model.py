@@ -173,7 +173,7 @@ class Evidence:
 class Strength:
     """How strong one metric's evidence against the canary is now; both in nats, `log_e` is ln E.
 
-    At `limit` = ln(1/alpha) it can fail: a canary that is no worse gets there in at most alpha of all rollouts.
+    At `limit` = ln(1/alpha) it can fail: a canary that is no worse gets there in at most alpha of rollouts.
     """
 
     metric: str

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deployer import plan as plans
+from deployer import report_mermaid
 from deployer.errors import DeployerError
 from deployer.model import (
     AlarmReading,
@@ -144,17 +145,40 @@ def rollback_event(at: float, write: AliasWrite, reason: str) -> dict[str, Any]:
 
 
 def rollout_summary(ticks: Iterable[Tick], *, function: str, started_at: float) -> str:
-    """Return the rollout as Markdown for the job's summary page: one row per decision that moved it."""
+    """Return the rollout as Markdown for the job's summary page.
+
+    A chart of the canary's weight, one row per decision that moved it, and what the comparison found last.
+    """
+    ticks = tuple(ticks)
     rows = ["| minute | decision | stable | canary | why |", "| ---: | --- | --- | --- | --- |"]
     for tick in ticks:
         if isinstance(tick.decision, Wait):
             continue
         event = tick_event(tick)
         canary = f"{event['canary']} at {event['weight_pct']} %" if event["canary"] else "none"
-        reason = str(event["reason"]).replace("|", "\\|")
+        reason = _inline(str(event["reason"]))
         minute = f"{(tick.at - started_at) / 60:.1f}"
         rows.append(f"| {minute} | {event['decision']} | {event['stable']} | {canary} | {reason} |")
-    return "\n".join([f"### Rollout of `{function}`", "", *rows, ""])
+    parts = [*report_mermaid.weight_chart(ticks, started_at), "", *rows, "", *_found(ticks)]
+    return "\n".join([f"### Rollout of `{function}`", "", *parts, ""])
+
+
+def _found(ticks: tuple[Tick, ...]) -> list[str]:
+    """Return one line per verdict of the last tick that has any, with the evidence it rests on."""
+    last = next((tick.evidence for tick in reversed(ticks) if tick.evidence.verdicts), None)
+    if last is None:
+        return []
+    known = {strength.metric: strength for strength in last.strengths}
+    lines = [f"- **{v.metric}: {v.outcome.value}.** {_inline(v.sentence)}" for v in last.verdicts]
+    return lines + [
+        f"- evidence on {metric}: ln E = {strength.log_e:.1f}, limit {strength.limit:.1f}"
+        for metric, strength in known.items()
+    ]
+
+
+def _inline(text: str) -> str:
+    """Return text that stays on one line and in its cell."""
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def annotation(error: DeployerError) -> str:

@@ -6,10 +6,10 @@ track fits any width without scaling its text. Colours are CSS variables of `dep
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from html import escape
 
+from deployer.evidence_chart import evidence_track
+from deployer.report_svg import Scale, Track, grid, rect, svg
 from deployer.timeline import Act, Event, Served
 
 TRACK_PX = 64
@@ -18,33 +18,6 @@ AXIS_PX = 22
 MARKS_PX = 30
 _TICKS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 960)
 _MAX_TICKS = 6
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Where a point in time lies on the axis, in per cent of its width."""
-
-    start: float
-    end: float
-
-    def at(self, moment: float) -> float:
-        """Return 0-100; moments outside the axis lie on its ends."""
-        length = max(self.end - self.start, 1.0)
-        return round(100 * min(max((moment - self.start) / length, 0.0), 1.0), 3)
-
-    def minute(self, moment: float) -> str:
-        """Return the time since the start as people say it, e.g. `7.5 min`."""
-        return f"{(moment - self.start) / 60:.1f} min"
-
-
-@dataclass(frozen=True)
-class Track:
-    """One row of a chart: its name at the left, its SVG at the right."""
-
-    label: str
-    note: str
-    svg: str
-    role: str = ""
 
 
 def tracks(act: Act, anchor: str) -> tuple[Track, ...]:
@@ -58,6 +31,8 @@ def tracks(act: Act, anchor: str) -> tuple[Track, ...]:
         mine = [bucket for bucket in act.served if bucket.version == version]
         if mine:
             rows.append(_served_track(act, scale, mine, peak, role))
+    evidence = evidence_track(act, scale, _guides(act, scale))
+    rows += [evidence] if evidence else []
     names = _alarm_names(act)
     shared = _shared_prefix(names)
     rows += [_alarm_track(act, scale, name, name.removeprefix(shared)) for name in names]
@@ -78,7 +53,7 @@ def tone(event: Event) -> str:
 
 def _weight_track(act: Act, scale: Scale, new: str | None) -> Track:
     """Draw which share of the traffic the new version had."""
-    shapes = [_grid(level, TRACK_PX) for level in (0.0, 0.5, 1.0)]
+    shapes = [grid(level, TRACK_PX) for level in (0.0, 0.5, 1.0)]
     spans: list[tuple[float, float, int]] = []
     following = [sample.at for sample in act.samples[1:]] + [act.ended_at]
     for sample, until in zip(act.samples, following, strict=True):
@@ -93,18 +68,18 @@ def _weight_track(act: Act, scale: Scale, new: str | None) -> Track:
             height = round(TRACK_PX * share / 100, 2)
             title = f"version {new}: {share} % from {scale.minute(since)} to {scale.minute(until)}"
             top = round(TRACK_PX - height, 2)
-            shapes.append(_rect(left, right - left, (top, height), "weight", title))
+            shapes.append(rect(left, right - left, (top, height), "weight", title))
             shapes.append(f'<line x1="{left}%" x2="{right}%" y1="{top}" y2="{top}" class="weight-edge"/>')
             if share < 100 and right - left > 6:  # too narrow for its label
                 shapes.append(f'<text x="{left}%" dx="6" y="{max(top - 5, 10)}">{share} %</text>')
     name = f"share of traffic of version {new} over time"
-    return Track("canary weight", "0 to 100 %", _svg(TRACK_PX, shapes, name, _guides(act, scale)), "canary")
+    return Track("canary weight", "0 to 100 %", svg(TRACK_PX, shapes, name, _guides(act, scale)), "canary")
 
 
 def _served_track(act: Act, scale: Scale, served: list[Served], peak: int, role: str) -> Track:
     """Draw one version's requests per bucket, the failed ones at the bottom in the colour of errors."""
     version = served[0].version
-    shapes = [_grid(0.0, TRACK_PX)]
+    shapes = [grid(0.0, TRACK_PX)]
     for bucket in served:
         left = scale.at(bucket.at)
         width = max(scale.at(bucket.at + act.bucket_s) - left, 0.05)
@@ -115,15 +90,15 @@ def _served_track(act: Act, scale: Scale, served: list[Served], peak: int, role:
             f"{bucket.requests} requests, {bucket.errors} failed"
         )
         place = (left + width * 0.08, width * 0.84)
-        shapes.append(_rect(*place, (TRACK_PX - height, height), f"served-{role}", title))
+        shapes.append(rect(*place, (TRACK_PX - height, height), f"served-{role}", title))
         if bad:
-            shapes.append(_rect(*place, (TRACK_PX - max(bad, 2), max(bad, 2)), "errors", title))
+            shapes.append(rect(*place, (TRACK_PX - max(bad, 2), max(bad, 2)), "errors", title))
             middle, top = left + width / 2, max(TRACK_PX - height - 4, 10)
             shapes.append(f'<text x="{middle:.3f}%" y="{top:.1f}" class="failed">{bucket.errors}</text>')
     requests, errors = act.totals(version)
     note = f"{_count(requests, 'request')}, {errors} failed"
     name = f"requests of version {version} over time: {note}"
-    return Track(f"version {version}", note, _svg(TRACK_PX, shapes, name, _guides(act, scale)), role)
+    return Track(f"version {version}", note, svg(TRACK_PX, shapes, name, _guides(act, scale)), role)
 
 
 def _alarm_track(act: Act, scale: Scale, name: str, label: str) -> Track:
@@ -141,10 +116,10 @@ def _alarm_track(act: Act, scale: Scale, name: str, label: str) -> Track:
         kind = {"OK": "ok", "ALARM": "alarm"}.get(state, "no-data")
         title = f"{name}: {state} from {scale.minute(since)} to {scale.minute(until)}"
         left = scale.at(since)
-        shapes.append(_rect(left, scale.at(until) - left, (4, BAND_PX - 8), f"band-{kind}", title))
+        shapes.append(rect(left, scale.at(until) - left, (4, BAND_PX - 8), f"band-{kind}", title))
     states = list(dict.fromkeys(span[2] for span in spans))
-    svg = _svg(BAND_PX, shapes, f"state of alarm {name}: {', then '.join(states)}", _guides(act, scale))
-    return Track(f"alarm {label}", ", ".join(states), svg)
+    drawn = svg(BAND_PX, shapes, f"state of alarm {name}: {', then '.join(states)}", _guides(act, scale))
+    return Track(f"alarm {label}", ", ".join(states), drawn)
 
 
 def _decision_track(act: Act, scale: Scale, anchor: str) -> Track:
@@ -164,8 +139,8 @@ def _decision_track(act: Act, scale: Scale, anchor: str) -> Track:
             f'<text x="{left}%" y="{middle + 3.5}" class="mark-text">{number}</text></a>'
         )
     body = "".join(shapes)
-    svg = f'<svg height="{MARKS_PX}" role="group" aria-label="decisions">{body}</svg>'
-    return Track("decisions", "reasons below", svg)
+    drawn = f'<svg height="{MARKS_PX}" role="group" aria-label="decisions">{body}</svg>'
+    return Track("decisions", "reasons below", drawn)
 
 
 def _axis(scale: Scale) -> str:
@@ -201,27 +176,6 @@ def _guides(act: Act, scale: Scale) -> str:
     return "".join(
         f'<line x1="{left}%" x2="{left}%" y1="0" y2="100%" class="guide"/>' for left in map(scale.at, moments)
     )
-
-
-def _svg(height: int, shapes: Iterable[str], name: str, extra: str = "") -> str:
-    """Wrap shapes into an SVG that says in words what it shows."""
-    label = escape(name)
-    return f'<svg height="{height}" role="img" aria-label="{label}">{"".join(shapes)}{extra}</svg>'
-
-
-def _rect(left: float, width: float, vertical: tuple[float, float], kind: str, title: str) -> str:
-    """Return a rectangle with its tooltip; `vertical` is top and height in pixels."""
-    top, height = vertical
-    return (
-        f'<rect x="{left:.3f}%" width="{max(width, 0.05):.3f}%" y="{top:.2f}" height="{height:.2f}" '
-        f'class="{kind}"><title>{escape(title)}</title></rect>'
-    )
-
-
-def _grid(level: float, height: int) -> str:
-    """Return a horizontal line at `level` (0 bottom, 1 top)."""
-    y = min(max(height * (1 - level), 0.5), height - 0.5)
-    return f'<line x1="0" x2="100%" y1="{y}" y2="{y}" class="grid"/>'
 
 
 def _count(number: int, noun: str) -> str:

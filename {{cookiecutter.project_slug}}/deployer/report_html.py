@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from html import escape
 
-from deployer.report_charts import Scale, Track, tone, tracks
+from deployer.report_charts import tone, tracks
+from deployer.report_svg import Scale, Track
 from deployer.timeline import Act, Picture, Stage, Timeline
 
 _STYLE = """
 :root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--ink:#1b2430;--soft:#5c6877;--line:#dfe4ea;
 --stable:#7c8aa0;--canary:#0b8f86;--canary-soft:#0b8f8633;--bad:#c9304a;--bad-soft:#c9304a1c;
---good:#2c8a4b;--good-soft:#2c8a4b1c;--calm:#9aa5b3;--move:#2f6fb5;--focus:#2f6fb5}
+--good:#2c8a4b;--good-soft:#2c8a4b1c;--calm:#9aa5b3;--move:#2f6fb5;--focus:#2f6fb5;--slow:#a15c00}
 @media (prefers-color-scheme:dark){:root{--page:#12161c;--card:#1a2028;--ink:#e7ecf2;--soft:#9aa7b6;
 --line:#2c3540;--stable:#8796ad;--canary:#2fc4b6;--canary-soft:#2fc4b633;--bad:#ff6b81;--bad-soft:#ff6b8126;
---good:#58c47a;--good-soft:#58c47a26;--calm:#667386;--move:#6aa9ee;--focus:#6aa9ee}}
+--good:#58c47a;--good-soft:#58c47a26;--calm:#667386;--move:#6aa9ee;--focus:#6aa9ee;--slow:#f0a848}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif}
@@ -52,6 +53,16 @@ text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--s
 .served-stable{fill:var(--stable)}.served-canary{fill:var(--canary)}.errors{fill:var(--bad)}
 .served-stable:hover,.served-canary:hover,.errors:hover{opacity:.75}
 .band-ok{fill:var(--good);opacity:.45}.band-alarm{fill:var(--bad)}.band-no-data{fill:var(--calm);opacity:.35}
+.evidence{stroke-width:2;stroke:var(--soft);stroke-linecap:round}.evidence-end{fill:var(--soft)}
+.evidence.kind-0{stroke:var(--bad)}.evidence-end.kind-0{fill:var(--bad)}
+.evidence.kind-1{stroke:var(--slow)}.evidence-end.kind-1{fill:var(--slow)}
+.evidence.kind-2{stroke:var(--move)}.evidence-end.kind-2{fill:var(--move)}
+.limit{stroke:var(--ink);stroke-dasharray:5 4;opacity:.75}.limit-text{fill:var(--ink)}
+.key{white-space:nowrap}
+.key::before{content:"";display:inline-block;width:12px;border-top:3px solid var(--soft)}
+.key::before{margin-right:5px;vertical-align:middle}
+.key.kind-0::before{border-color:var(--bad)}.key.kind-1::before{border-color:var(--slow)}
+.key.kind-2::before{border-color:var(--move)}
 .failed{fill:var(--bad);font-weight:700;text-anchor:middle}
 .mark{fill:var(--calm)}.mark.bad{fill:var(--bad)}.mark.good{fill:var(--good)}.mark.move{fill:var(--move)}
 .mark-text{fill:var(--card);font-weight:700;font-size:10px;text-anchor:middle}
@@ -161,13 +172,18 @@ def _act(act: Act, number: int) -> str:
 def _chart(rows: tuple[Track, ...]) -> str:
     """Return the tracks below each other with their names at the left."""
     cells = "".join(
-        f'<div class="name {row.role}"><b>{escape(row.label)}</b><i>{escape(row.note)}</i></div>'
+        f'<div class="name {row.role}"><b>{escape(row.label)}</b><i>{escape(row.note)}</i>{_keys(row)}</div>'
         f'<div class="plot">{row.svg}</div>'
         if row.label
         else f'<div class="hide-small"></div><div class="plot">{row.svg}</div>'
         for row in rows
     )
     return f'<div class="chart">{cells}</div>' if cells else ""
+
+
+def _keys(row: Track) -> str:
+    """Return what the colours of a track mean."""
+    return "".join(f'<i><span class="key {kind}">{escape(text)}</span></i>' for kind, text in row.keys)
 
 
 def _decisions(act: Act, anchor: str) -> str:

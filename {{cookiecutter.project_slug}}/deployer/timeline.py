@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,20 @@ class Served:
     version: str
     requests: int
     errors: int
+
+
+@dataclass(frozen=True)
+class Strength:
+    """What was known of one metric at one moment: the evidence that the canary is worse, and its limit.
+
+    Both in nats: `log_e` is ln E, and at `limit` = ln(1/alpha) a canary that is no worse is blamed in at most
+    alpha of all rollouts.
+    """
+
+    at: float
+    metric: str
+    log_e: float
+    limit: float
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,7 @@ class Act:
     samples: tuple[Sample, ...] = ()
     served: tuple[Served, ...] = ()
     events: tuple[Event, ...] = ()
+    evidence: tuple[Strength, ...] = ()
     stages: tuple[Stage, ...] = ()
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
@@ -162,10 +177,20 @@ def from_json(text: str) -> Timeline:
     return Timeline(acts=acts, **{key: _frozen(value) for key, value in values.items()})
 
 
-def from_engine(lines: Iterable[str]) -> tuple[tuple[Sample, ...], tuple[Event, ...]]:
-    """Turn the lines of `--events PATH` into samples and events; a line cut off by a crash is left out."""
+@dataclass(frozen=True)
+class Told:
+    """What the engine said of itself in its events file."""
+
+    samples: tuple[Sample, ...] = ()
+    events: tuple[Event, ...] = ()
+    evidence: tuple[Strength, ...] = ()
+
+
+def from_engine(lines: Iterable[str]) -> Told:
+    """Read the lines of `--events PATH`; a line cut off by a crash is left out."""
     samples: list[Sample] = []
     events: list[Event] = []
+    evidence: list[Strength] = []
     for line in lines:
         try:
             record = json.loads(line)
@@ -175,12 +200,21 @@ def from_engine(lines: Iterable[str]) -> tuple[tuple[Sample, ...], tuple[Event, 
             continue
         if record.get("stable"):
             samples.append(_sample(record))
+        evidence += _strengths(record)
         if what := _what(record):
             event = Event(float(record["at"]), str(record["kind"]), what, str(record.get("reason") or ""))
             # A resumed engine says again what it found done: once is enough for a reader.
             if not events or (events[-1].what, events[-1].reason) != (event.what, event.reason):
                 events.append(event)
-    return tuple(samples), tuple(events)
+    return Told(tuple(samples), tuple(events), tuple(evidence))
+
+
+def _strengths(record: Mapping[str, Any]) -> Iterable[Strength]:
+    """Yield the evidence of one line of `--events`."""
+    for found in record.get("evidence") or ():
+        yield Strength(
+            float(record["at"]), str(found["metric"]), float(found["log_e"]), float(found["limit"])
+        )
 
 
 def _sample(record: Mapping[str, Any]) -> Sample:
@@ -213,6 +247,7 @@ def _act(values: dict[str, Any]) -> Act:
         "samples": tuple(Sample(**value) for value in values.pop("samples")),
         "served": tuple(Served(**value) for value in values.pop("served")),
         "events": tuple(Event(**value) for value in values.pop("events")),
+        "evidence": tuple(Strength(**value) for value in values.pop("evidence")),
         "stages": tuple(Stage(**value) for value in values.pop("stages")),
         "pictures": tuple(Picture(**value) for value in values.pop("pictures")),
     }
