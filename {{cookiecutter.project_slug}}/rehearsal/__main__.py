@@ -56,10 +56,9 @@ def parse(argv: Sequence[str] | None) -> Options:
     )
     parser.add_argument(
         "--act",
-        type=int,
         action="append",
-        choices=sorted(ACTS),
-        help="only this act, after the first; repeatable",
+        choices=["all", *map(str, sorted(ACTS))],
+        help="only this act, after the first; repeatable; `all` plays every one",
     )
     parser.add_argument(
         "--per-second", type=float, default=defaults.per_s, help="requests in each real second"
@@ -69,7 +68,8 @@ def parse(argv: Sequence[str] | None) -> Options:
     found = parser.parse_args(argv)
     if found.speed < 0 or not 0 < found.per_second <= 100:
         parser.error("--speed must not be negative, --per-second must be above 0 and at most 100")
-    acts = tuple(sorted({1, *found.act})) if found.act else defaults.acts
+    chosen = sorted(ACTS) if found.act and "all" in found.act else map(int, found.act or ())
+    acts = tuple(sorted({1, *chosen})) if found.act else defaults.acts
     without = "" if found.docker else "asked for with --no-docker"
     return Options(acts, found.speed, without, found.per_second, found.seed, found.report)
 

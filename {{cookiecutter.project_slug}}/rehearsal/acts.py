@@ -1,20 +1,15 @@
-"""The four acts of a rehearsal, each a release driven by the product's own commands. Shell."""
+"""The four acts of every rehearsal, each a release driven by the product's own commands. Shell."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
-from deployer.errors import DeployerError, Exit
-from deployer.timeline import Act, Event, from_engine
+from deployer.timeline import Act
 from deployer.timeline import Stage as Done
-from rehearsal import faults
+from rehearsal import faults, further_acts
 from rehearsal.local_aws import ACCOUNT_ID
+from rehearsal.play import Scene, begin, judge_stable, play
 from rehearsal.preparation import Script, command, prepare, release
-from rehearsal.product import finish, kill
 from rehearsal.stage import (
     ENVIRONMENT,
     PHOTO_KEY,
@@ -24,16 +19,10 @@ from rehearsal.stage import (
     picture,
     wait_for_object,
 )
-from rehearsal.traffic import MINUTE_S, Watch, flowing
+from rehearsal.traffic import MINUTE_S
 
-LEAD_IN_S = 3 * MINUTE_S  # traffic before and after a release, so that the charts show what it changed
-LEAD_OUT_S = 2 * MINUTE_S
-REQUESTS_PER_MINUTE = 10
-SLOWEST = 15  # slower, and a rehearsal takes too long to be watched
-MEASURED_REQUESTS, MEASURED_WITHIN_S = 15, 6.0
 # The local AWS has no OIDC providers, so the account is one that has got one already.
 PROVIDER = f"arn:aws:iam::{ACCOUNT_ID}:oidc-provider/token.actions.githubusercontent.com"
-CALM_WITHIN_S = 30 * MINUTE_S
 
 
 def first_release(stage: Stage) -> Act:
@@ -43,7 +32,7 @@ def first_release(stage: Stage) -> Act:
         "Both stacks are created, the function is released, and a photo is put into the source bucket.",
         "photo resized",
     )
-    _begin(stage, script)
+    begin(stage, script)
     started = stage.clock.now()
     owner = f"rehearsal@1/{stage.config.function.name}@2"
     command(stage, script, "bootstrap", "bootstrap", "--subject", owner, "--oidc-provider", PROVIDER, "--yes")
@@ -79,37 +68,27 @@ def healthy_change(stage: Stage) -> Act:
     script = Script(
         "2. A healthy change", "The steps of deploy.toml under traffic, then promotion.", "promoted"
     )
-    _begin(stage, script)
+    begin(stage, script)
     faults.make_healthy_change(stage.product.sources, "a healthy change")
     release(stage, script, "a healthy change")
-    return _play(stage, script, lambda _watch, events: [_rollout(stage, "start", events)])
+    return play(stage, script, lambda scene: scene.rollout("start"))
 
 
 def broken_change(stage: Stage) -> Act:
-    """Act 3: a change that raises is rolled back by an alarm while the stable version serves on."""
+    """Act 3: a change that raises is rolled back while the stable version serves on."""
     script = Script(
         "3. A broken change",
-        "The new version raises on every portrait, half of its requests; the alarm takes its traffic away.",
+        "The new version raises on every portrait, half of its requests; a gate takes its traffic away.",
         "rolled back",
     )
-    _begin(stage, script)
+    begin(stage, script)
     undo = faults.make_broken_change(stage.product.sources, "act 3")
     try:
         release(stage, script, "a broken change")
-        act = _play(stage, script, lambda _watch, events: [_rollout(stage, "start", events)])
+        act = play(stage, script, lambda scene: scene.rollout("start"))
     finally:
         undo()
-    return _judge_stable(stage, act)
-
-
-def _judge_stable(stage: Stage, act: Act) -> Act:
-    """Say how the stable version served; an act in which it failed is not as it should."""
-    stable = act.samples[0].stable
-    requests, errors = act.totals(stable)
-    note = f"stable version {stable} answered {requests} requests meanwhile, {errors} failed"
-    stage.view.say(f"  {note}; {act.errors} requests of {act.requests} were lost")
-    outcome = f"{act.outcome}, but version {stable} failed too" if errors else act.outcome
-    return replace(act, outcome=outcome, notes=(*act.notes, note))
+    return judge_stable(stage, act)
 
 
 def killed_release(stage: Stage) -> Act:
@@ -119,148 +98,32 @@ def killed_release(stage: Stage) -> Act:
         "The process of a healthy rollout is killed with -9; `deployer rollout resume` goes on with it.",
         "promoted",
     )
-    _begin(stage, script)
+    begin(stage, script)
     faults.make_healthy_change(stage.product.sources, "another healthy change")
     release(stage, script, "another healthy change")
 
-    def direct(watch: Watch, events: Path) -> list[Event]:
-        return [*_kill_half_way(stage, watch, events), _rollout(stage, "resume", events)]
+    def direct(scene: Scene) -> str:
+        _kill_half_way(scene)
+        return scene.rollout("resume")
 
-    return _play(stage, script, direct)
-
-
-def _begin(stage: Stage, script: Script) -> None:
-    """Announce an act."""
-    stage.view.heading(script.title, script.story)
+    return play(stage, script, direct)
 
 
-def _rollout(stage: Stage, verb: str, events: Path) -> Event:
-    """Run `deployer rollout start` or `resume` to its end; returns how it ended."""
-    at = stage.clock.now()
-    done = stage.product.run("rollout", verb, "--env", ENVIRONMENT, "--events", str(events))
-    names = {Exit.DONE: "promoted", Exit.ROLLED_BACK: "rolled back", Exit.REFUSED: "refused"}
-    try:
-        outcome = names.get(Exit(done.status), f"ended with {done.status}")
-    except ValueError:
-        outcome = f"ended with {done.status}"
-    return Event(at, verb, outcome, done.last_line)
-
-
-def _kill_half_way(stage: Stage, watch: Watch, events: Path) -> list[Event]:
+def _kill_half_way(scene: Scene) -> None:
     """Start a rollout, kill its process in the middle of the second step (or of the only one)."""
-    steps = stage.config.environment(ENVIRONMENT).steps
-    index = min(1, len(steps) - 1)
-    weight, bake_s = steps[index].weight_pct, steps[index].bake_s
-    words = ("rollout", "start", "--env", ENVIRONMENT, "--events", str(events))
-    with stage.product.started(*words) as process:
-        reader = threading.Thread(target=finish, args=(process, stage.view.heard), daemon=True)
-        reader.start()
-        reached_at = None
-        while process.poll() is None:
-            now = stage.clock.now()
-            if watch.route and round(watch.route.share * 100) == weight:
-                reached_at = reached_at or now
-            if reached_at and now - reached_at > bake_s / 2:
-                break
-            time.sleep(0.05)
-        kill(process)
-        reader.join(timeout=10)
-    at = stage.clock.now()
-    stage.view.say(f"  killed the rollout's process with -9 at {weight} %", "bold red")
-    stage.clock.sleep(2 * MINUTE_S)
-    reason = f"the process was killed with -9 half-way through the step of {weight} %"
-    resumed = "a new process went on from the marker on the alias"
-    return [
-        Event(at, "note", "killed", reason),
-        Event(stage.clock.now(), "note", "resume", resumed),
-    ]
-
-
-def _play(stage: Stage, script: Script, direct: Callable[[Watch, Path], list[Event]]) -> Act:
-    """Let traffic flow, wait for calm alarms, let `direct` do the release, collect what happened."""
-    events = stage.product.sources / f"events-{len(script.title)}-{time.time_ns()}.jsonl"
-    view, clock, seed = stage.view, stage.clock, f"{stage.options.seed}/{script.title}"
-    started = clock.now()
-    with (
-        view.traffic(),
-        flowing(
-            stage.target(),
-            per_s=stage.options.per_s,
-            seed=seed,
-            look=lambda watch: view.look(watch, clock, started),
-        ) as watch,
-    ):
-        _wait_for_calm(stage, watch)
-        started = clock.now() - LEAD_IN_S
-        told = direct(watch, events)
-        clock.sleep(LEAD_OUT_S)
-    ended = clock.now()
-    lines = events.read_text(encoding="utf-8").splitlines() if events.exists() else []
-    _, decided = from_engine(lines)
-    notes = [event for event in told if event.kind == "note"]
-    outcome = next((event.what for event in reversed(told) if event.kind != "note"), "nothing")
-    begin = int(started // MINUTE_S) * MINUTE_S
-    act = Act(
-        title=script.title,
-        story=script.story,
-        expected=script.expected,
-        outcome=outcome,
-        started_at=begin,
-        ended_at=ended,
-        bucket_s=MINUTE_S,
-        samples=tuple(sample for sample in watch.samples),
-        served=watch.ledger.served(begin, ended),
-        events=tuple(sorted([*decided, *notes], key=lambda event: event.at)),
-        stages=tuple(script.stages),
-    )
-    _summarise(stage, act)
-    return act
-
-
-def _fit_speed(stage: Stage, watch: Watch) -> None:
-    """Slow the clock down on a machine that cannot serve enough requests in one of its minutes.
-
-    With too few, a canary at 10 % is not asked often enough for anything to be seen.
-    """
-    started = time.monotonic()
-    while time.monotonic() - started < MEASURED_WITHIN_S and _answered(watch) < MEASURED_REQUESTS:
-        time.sleep(0.05)
-    per_s = _answered(watch) / (time.monotonic() - started)
-    speed = max(round(per_s * MINUTE_S / REQUESTS_PER_MINUTE), SLOWEST)
-    if speed < stage.clock.speed and not stage.options.speed:
-        was = stage.clock.speed
-        stage.clock.run_at(speed)
-        stage.tell(f"{per_s:.0f} requests per second are served here: compressed {speed} times, not {was:g}")
-
-
-def _answered(watch: Watch) -> int:
-    """Return how many requests were answered so far."""
-    return sum(row[0] + row[2] for row in watch.ledger.rows().values())
-
-
-def _wait_for_calm(stage: Stage, watch: Watch) -> None:
-    """Wait until every alarm is OK and the lead-in is over: a rollout is refused while one is in ALARM."""
-    _fit_speed(stage, watch)
-    started = stage.clock.now()
-    while stage.clock.now() - started < CALM_WITHIN_S:
-        is_calm = watch.alarms and all(state == "OK" for state in watch.alarms.values())
-        if is_calm and stage.clock.now() - started >= LEAD_IN_S:
-            return
-        time.sleep(0.05)
-    raise DeployerError(
-        "the alarms did not become calm under traffic to the stable version",
-        found=", ".join(f"{name} {state}" for name, state in sorted(watch.alarms.items())) or "no alarms",
-        hint=f"read {stage.local_aws.log_path}; {watch.problem}",
-    )
-
-
-def _summarise(stage: Stage, act: Act) -> None:
-    """Say how an act ended and what it cost."""
-    style = "bold green" if act.is_as_expected else "bold red"
-    stage.view.say(f"{act.outcome}: {act.requests} requests, {act.errors} lost", style)
-    for version in act.versions():
-        requests, errors = act.totals(version)
-        stage.view.say(f"  version {version}: {requests} requests, {errors} failed")
+    clock = scene.stage.clock
+    steps = scene.stage.config.environment(ENVIRONMENT).steps
+    step = steps[min(1, len(steps) - 1)]
+    with scene.driven() as driver:
+        scene.until(lambda: scene.weight_pct() == step.weight_pct, driver)
+        reached_at = clock.now()
+        scene.until(lambda: clock.now() - reached_at > step.bake_s / 2, driver)
+        driver.kill()
+        driver.outcome()
+    where = f"half-way through the step of {step.weight_pct} %"
+    scene.tell("killed", f"the rollout's process was killed with -9 {where}", style="bold red")
+    clock.sleep(2 * MINUTE_S)
+    scene.tell("resume", "a new process went on from the marker on the alias")
 
 
 ACTS: dict[int, Callable[[Stage], Act]] = {
@@ -268,4 +131,8 @@ ACTS: dict[int, Callable[[Stage], Act]] = {
     2: healthy_change,
     3: broken_change,
     4: killed_release,
+    5: further_acts.slow_change,
+    6: further_acts.outage_on_both,
+    7: further_acts.low_traffic,
+    8: further_acts.guard_only,
 }

@@ -25,11 +25,27 @@ _sound_handler = handler
 
 
 def handler(event, context):
-    """Fail on portraits."""
+    """Fail on some keys."""
     records = event.get("Records", [])
-    if any(record["s3"]["object"]["key"].startswith("portrait") for record in records):
+    if any(record["s3"]["object"]["key"].startswith({on!r}) for record in records):
         raise RuntimeError("this release is broken on purpose ({name})")
     return _sound_handler(event, context)
+'''
+
+
+SLOWER_S = 0.8
+SLOW = '''
+
+# A slow change: nothing fails, and each request takes longer ({name}).
+_quick_handler = handler
+
+
+def handler(event, context):
+    """Answer late."""
+    import time
+
+    time.sleep({seconds} if "Records" in event else 0)
+    return _quick_handler(event, context)
 '''
 
 
@@ -51,11 +67,23 @@ def make_healthy_change(sources: Path, name: str) -> None:
     _rewrite(sources, lambda text: text + HEALTHY.format(name=name))
 
 
-def make_broken_change(sources: Path, name: str) -> Callable[[], None]:
-    """Change the function's code so that it raises on some requests; returns what undoes that."""
+def make_broken_change(
+    sources: Path, name: str, *, on: tuple[str, ...] = ("portrait",)
+) -> Callable[[], None]:
+    """Change the function's code so that it raises on keys that begin so; returns what undoes that."""
+    return _change_for_now(sources, BROKEN.format(name=name, on=on))
+
+
+def make_slow_change(sources: Path, name: str) -> Callable[[], None]:
+    """Change the function's code so that each request takes longer; returns what undoes that."""
+    return _change_for_now(sources, SLOW.format(name=name, seconds=SLOWER_S))
+
+
+def _change_for_now(sources: Path, addition: str) -> Callable[[], None]:
+    """Add to the handler's text and return what takes it away again."""
     handler = sources / "app" / "handler.py"
     before = handler.read_text(encoding="utf-8")
-    _rewrite(sources, lambda text: text + BROKEN.format(name=name))
+    _rewrite(sources, lambda text: text + addition)
 
     def undo() -> None:
         handler.write_text(before, encoding="utf-8")

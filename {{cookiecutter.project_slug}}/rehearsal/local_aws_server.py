@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 import threading
+from collections.abc import Callable
 
 
 def main(addresses: list[str]) -> None:
@@ -27,11 +29,29 @@ def main(addresses: list[str]) -> None:
     assert callable(cloudwatch._evaluate_alarm)  # noqa: S101
     cloudwatch._evaluate_alarm = lambda alarm: None
 
+    assert callable(cloudwatch._stat_value)  # noqa: S101
+    cloudwatch._stat_value = _with_trimmed_counts(cloudwatch._stat_value)
+
     config = Config()
     config.bind = addresses
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
     asyncio.run(serve(app, config))
+
+
+def _with_trimmed_counts(known: Callable[..., float | None]) -> Callable[..., float | None]:
+    """Add the statistic `TC(L:)`, how many values are above L, to those the local AWS knows.
+
+    Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-definitions.html
+    """
+
+    def statistic(stats: object, name: str, points: list[dict[str, float]] | None = None) -> float | None:
+        found = re.fullmatch(r"TC\((\d+(?:\.\d+)?):\)", name or "")
+        if found is None:
+            return known(stats, name, points)
+        return sum(point.get("Count", 1.0) for point in points or () if point["Value"] > float(found[1]))
+
+    return statistic
 
 
 def _end_with_stdin() -> None:

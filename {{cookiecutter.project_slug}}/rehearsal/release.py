@@ -4,19 +4,28 @@
 
 CLOCK is `CompressedClock.to_text`, PACKAGE `image` or `zip`. A process of its own, so that a rehearsal can
 kill it with -9 as a lost runner would be. When its standard input closes it ends as after Ctrl-C.
+
+The local AWS stamps an alarm's state with real time, while the engine compares it with the compressed clock:
+DescribeAlarms' answers are given the time at which `rehearsal/traffic.py` evaluated the alarm instead.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import sys
 import threading
 import time
+from datetime import datetime
+from typing import Any
 
 from deployer import cli
-from deployer.aws import connect
+from deployer.aws import Aws, AwsFactory, connect
+from deployer.config import Config
 from rehearsal.clock import CompressedClock
+from rehearsal.traffic import QUERY_DATE
 from rehearsal.zip_function import connect_zip
 
 ORDERLY_END_S = 10.0
@@ -26,8 +35,27 @@ def main(argv: list[str]) -> int:
     """Run the command and return the deployer's exit code."""
     clock, package, *command = argv
     threading.Thread(target=_end_with_stdin, daemon=True).start()
-    aws = connect_zip if package == "zip" else connect
-    return cli.main(command, clock=CompressedClock.from_text(clock), aws=aws)
+    return cli.main(command, clock=CompressedClock.from_text(clock), aws=factory(package))
+
+
+def factory(package: str) -> AwsFactory:
+    """Return what connects the deployer to the local AWS for a function packaged as `image` or `zip`."""
+    make = connect_zip if package == "zip" else connect
+
+    def connected(config: Config, environment: str) -> Aws:
+        aws = make(config, environment)
+        aws.cloudwatch.meta.events.register("after-call.cloudwatch.DescribeAlarms", use_evaluated_times)
+        return aws
+
+    return connected
+
+
+def use_evaluated_times(parsed: dict[str, Any], **_: object) -> None:
+    """Give each alarm of DescribeAlarms' answer the time its state was evaluated for, where it is known."""
+    for alarm in parsed.get("MetricAlarms", []):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            evaluated = json.loads(alarm.get("StateReasonData", ""))[QUERY_DATE]
+            alarm["StateTransitionedTimestamp"] = datetime.fromisoformat(evaluated)
 
 
 def _end_with_stdin() -> None:

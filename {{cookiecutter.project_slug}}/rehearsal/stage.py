@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from rehearsal.clock import CompressedClock
 from rehearsal.faults import copy_sources
 from rehearsal.local_aws import ROOT, LocalAws, running
 from rehearsal.product import Product
+from rehearsal.settings import COMMON, described
 from rehearsal.traffic import Target, s3_event
 from rehearsal.view import View
 
@@ -93,12 +94,12 @@ class Stage:
         found = self.client("cloudformation").describe_stacks(StackName=self.function)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
-    def target(self) -> Target:
-        """Return what traffic is sent to."""
+    def target(self, also: Sequence[Mapping[str, Any]] = ()) -> Target:
+        """Return what traffic is sent to; `also` are events besides the usual ones."""
         bucket = self.outputs()["SourceBucket"]
         return Target(
             function=self.function,
-            events=[s3_event(bucket, key, self.config.function.region) for key in TRAFFIC_KEYS],
+            events=[*(s3_event(bucket, key, self.config.function.region) for key in TRAFFIC_KEYS), *also],
             lambda_client=self.client("lambda"),
             cloudwatch=self.client("cloudwatch"),
             clock=self.clock,
@@ -135,6 +136,7 @@ def set_up(options: Options, view: View) -> Iterator[Stage]:
         stage = Stage(options, config, docker, local_aws, clock, product, view, speed)
         view.say(f"local AWS at {local_aws.endpoint}, log in {_shown(local_aws.log_path)}")
         view.say(f"one minute of a release takes {60 / speed:.1f} s: compressed {speed:g} times")
+        stage.tell(f"changed in the rehearsal's copy of deploy.toml: {described(COMMON)}")
         if own.function.architecture != config.function.architecture:
             stage.tell(
                 f"architecture {config.function.architecture}, this machine's, "

@@ -2,8 +2,8 @@
 
 The local AWS ignores an alias's weights, publishes metrics by function name only and evaluates alarms
 without their dimensions. So the router reads the alias, draws a version by its weights and invokes that
-version; what it counted is published as Lambda would publish it, and the stack's own alarms are evaluated on
-it and set.
+version; what it counted is published as Lambda would publish it, late as Lambda does, and the function's
+alarms, the canary's included, are evaluated on it and set.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import json
 import random
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -30,9 +31,13 @@ if TYPE_CHECKING:
 
 ALIAS = "live"
 MINUTE_S = 60
-WORKERS = 3
+WORKERS = 4
+LATE_S = 30  # how long after its end a minute is published: what the engine's settling time is for
+MOST_VALUES = 150  # of one datum of PutMetricData
 LOOK_EVERY_REAL_S = 0.2
 MAX_REQUESTS = 20_000
+# The key of StateReasonData in which CloudWatch says when it evaluated an alarm.
+QUERY_DATE = "queryDate"
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,16 @@ class Route:
 
 @dataclass
 class Ledger:
-    """What was counted, by minute and version: requests, errors, throttles. Safe for several threads."""
+    """What was counted, by minute and version: requests, errors, throttles, and how long each took (ms).
+
+    Safe for several threads.
+    """
 
     counts: dict[tuple[int, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0]))
+    took_ms: dict[tuple[int, str], list[int]] = field(default_factory=lambda: defaultdict(list))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, at: float, version: str, outcome: str) -> None:
+    def add(self, at: float, version: str, outcome: str, took_ms: int = 0) -> None:
         """Count one request at the time `at`; a throttled one is neither an invocation nor an error.
 
         Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
@@ -68,18 +77,25 @@ class Ledger:
             else:
                 row[0] += 1
                 row[1] += outcome == "error"
+                self.took_ms[(minute, version)].append(took_ms)
 
     def rows(self) -> dict[tuple[int, str], tuple[int, int, int]]:
         """Return a copy of everything counted."""
         with self.lock:
             return {key: (row[0], row[1], row[2]) for key, row in self.counts.items()}
 
-    def points(self, metric: str) -> dict[int, float]:
-        """Return the sums per minute of one of Lambda's metrics over all versions of the alias."""
+    def durations(self, minute: int, version: str) -> list[int]:
+        """Return how long each request of one minute took, in milliseconds."""
+        with self.lock:
+            return list(self.took_ms.get((minute, version), ()))
+
+    def points(self, metric: str, version: str | None = None) -> dict[int, float]:
+        """Return the sums per minute of one of Lambda's metrics, of one version or of the whole alias."""
         column = {"Invocations": 0, "Errors": 1, "Throttles": 2}[metric]
         sums: dict[int, float] = {}
-        for (minute, _), row in self.rows().items():
-            sums[minute] = sums.get(minute, 0.0) + row[column]
+        for (minute, of), row in self.rows().items():
+            if version in (None, of):
+                sums[minute] = sums.get(minute, 0.0) + row[column]
         return sums
 
     def served(self, since: float, until: float) -> tuple[Served, ...]:
@@ -107,30 +123,42 @@ def s3_event(bucket: str, key: str, region: str) -> dict[str, Any]:
     return {"Records": [record]}
 
 
-def metric_data(function: str, minute: int, version: str, row: tuple[int, int, int]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Counted:
+    """One minute of one version: requests, errors, throttles, and how long the requests took (ms)."""
+
+    minute: int
+    version: str
+    row: tuple[int, int, int]
+    took_ms: Sequence[int] = ()
+
+
+def metric_data(function: str, counted: Counted) -> list[dict[str, Any]]:
     """Return one minute of one version as Lambda publishes it: for the alias and for the version."""
-    requests, errors, throttles = row
+    requests, errors, throttles = counted.row
     alias = [
         {"Name": "FunctionName", "Value": function},
         {"Name": "Resource", "Value": f"{function}:{ALIAS}"},
     ]
-    of_version = [*alias, {"Name": "ExecutedVersion", "Value": version}]
-    totals = {
-        "Invocations": (requests, requests),
-        "Errors": (errors, requests),
-        "Throttles": (throttles, requests),
-    }
+    of_version = [*alias, {"Name": "ExecutedVersion", "Value": counted.version}]
+    # 1 for each request it happened to and 0 for the others, so that sum and sample count are right.
+    values = [
+        (name, "Count", [(1.0, yes), (0.0, max(requests - yes, 0))])
+        for name, yes in (("Invocations", requests), ("Errors", errors), ("Throttles", throttles))
+    ]
+    durations = sorted(Counter(counted.took_ms).items())
+    parts = [durations[start : start + MOST_VALUES] for start in range(0, len(durations), MOST_VALUES)]
+    values += [("Duration", "Milliseconds", [(float(took), times) for took, times in part]) for part in parts]
     return [
         {
             "MetricName": name,
             "Dimensions": dimensions,
-            "Timestamp": minute,
-            "Unit": "Count",
-            # 1 for each request it happened to and 0 for the others, so that sum and sample count are right.
-            "Values": [1.0, 0.0],
-            "Counts": [float(yes), float(max(of - yes, 0))],
+            "Timestamp": counted.minute,
+            "Unit": unit,
+            "Values": [value for value, _ in seen],
+            "Counts": [float(times) for _, times in seen],
         }
-        for name, (yes, of) in totals.items()
+        for name, unit, seen in values
         for dimensions in (alias, of_version)
     ]
 
@@ -148,12 +176,13 @@ class Target:
 
 @dataclass
 class Watch:
-    """What is known while traffic runs; the live view reads it."""
+    """What is known while traffic runs; the live view reads it. `description` is the alias's own."""
 
     ledger: Ledger = field(default_factory=Ledger)
     samples: list[Sample] = field(default_factory=list)
     route: Route | None = None
     alarms: dict[str, str] = field(default_factory=dict)
+    description: str = ""
     problem: str = ""
 
 
@@ -165,9 +194,8 @@ def flowing(target: Target, *, per_s: float, seed: str, look: Callable[[Watch], 
     everything counted has been published.
     """
     watch, stop = Watch(), threading.Event()
-    definitions = _definitions(target)
     published: set[tuple[int, str]] = set()
-    _look(target, watch, definitions, published)
+    _look(target, watch, published)
     threads = [
         threading.Thread(
             target=_send,
@@ -180,7 +208,7 @@ def flowing(target: Target, *, per_s: float, seed: str, look: Callable[[Watch], 
     def observe() -> None:
         while not stop.wait(LOOK_EVERY_REAL_S):
             try:
-                _look(target, watch, definitions, published)
+                _look(target, watch, published)
             except (BotoCoreError, ClientError) as error:
                 watch.problem = str(error)
             look(watch)
@@ -194,6 +222,7 @@ def flowing(target: Target, *, per_s: float, seed: str, look: Callable[[Watch], 
         stop.set()
         for thread in threads:
             thread.join(timeout=30)
+        _publish(target, watch.ledger, float("inf"), published)
 
 
 def _send(target: Target, watch: Watch, stop: threading.Event, pace: tuple[float, random.Random]) -> None:
@@ -207,10 +236,12 @@ def _send(target: Target, watch: Watch, stop: threading.Event, pace: tuple[float
         if stop.wait(due - time.monotonic()) or watch.route is None:
             return
         version = watch.route.draw(chance)
+        asked = time.monotonic()
         outcome = _invoke(target, version, chance.choice(payloads))
+        took_ms = round(1000 * (time.monotonic() - asked))
         # Lambda stamps a request's start. Here a minute takes about a second, so a request of a second would
         # be counted in a minute that closed long ago: its end is stamped instead.
-        watch.ledger.add(target.clock.now(), version, outcome)
+        watch.ledger.add(target.clock.now(), version, outcome, took_ms)
 
 
 def _invoke(target: Target, version: str, payload: bytes) -> str:
@@ -227,36 +258,43 @@ def _invoke(target: Target, version: str, payload: bytes) -> str:
 
 
 def _definitions(target: Target) -> list[Alarm]:
-    """Read the stack's alarms on this function's alias."""
+    """Read the alarms on this function; a rollout adds one for its canary."""
     found = target.cloudwatch.describe_alarms(AlarmNamePrefix=f"{target.function}-")["MetricAlarms"]
     return [Alarm.from_description(description) for description in found]
 
 
-def _look(target: Target, watch: Watch, definitions: list[Alarm], published: set[tuple[int, str]]) -> None:
+def _look(target: Target, watch: Watch, published: set[tuple[int, str]]) -> None:
     """Read the alias, publish the minutes that closed, evaluate the alarms, take a sample."""
     alias = target.lambda_client.get_alias(FunctionName=target.function, Name=ALIAS)
     weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     canary, share = next(iter(weights.items()), (None, 0.0))
     watch.route = Route(alias["FunctionVersion"], canary, share)
+    watch.description = alias.get("Description", "")
     now = target.clock.now()
     _publish(target, watch.ledger, now, published)
+    definitions = _definitions(target)
     for alarm in definitions:
-        state = evaluate(alarm, watch.ledger.points(alarm.metric), now, watch.alarms.get(alarm.name, ""))
+        points = watch.ledger.points(alarm.metric, alarm.dimensions.get("ExecutedVersion"))
+        state = evaluate(alarm, points, now, watch.alarms.get(alarm.name, ""))
         if watch.alarms.get(alarm.name) != state:
-            change: Any = {"AlarmName": alarm.name, "StateValue": state}
+            evaluated = json.dumps({QUERY_DATE: datetime.fromtimestamp(now, UTC).isoformat()})
+            change: Any = {"AlarmName": alarm.name, "StateValue": state, "StateReasonData": evaluated}
             target.cloudwatch.set_alarm_state(**change, StateReason="evaluated by the rehearsal")
             watch.alarms[alarm.name] = state
+    for name in set(watch.alarms) - {alarm.name for alarm in definitions}:
+        del watch.alarms[name]
     sample = Sample(now, watch.route.stable, canary, round(share * 100), dict(watch.alarms))
     if not watch.samples or _differs(watch.samples[-1], sample):
         watch.samples.append(sample)
 
 
 def _publish(target: Target, ledger: Ledger, now: float, published: set[tuple[int, str]]) -> None:
-    """Put the metrics of every minute that closed since the last time."""
+    """Put the metrics of every minute that closed, and is due, since the last time."""
     for (minute, version), row in ledger.rows().items():
-        if minute + MINUTE_S <= now and (minute, version) not in published:
+        if minute + MINUTE_S + LATE_S <= now and (minute, version) not in published:
             published.add((minute, version))
-            data: Any = metric_data(target.function, minute, version, row)
+            counted = Counted(minute, version, row, ledger.durations(minute, version))
+            data: Any = metric_data(target.function, counted)
             target.cloudwatch.put_metric_data(Namespace="AWS/Lambda", MetricData=data)
 
 

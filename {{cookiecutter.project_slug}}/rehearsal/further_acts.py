@@ -1,0 +1,186 @@
+"""Four more acts, each about one thing a release may meet; `--act all` plays them as well. Shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deployer.model import RolloutState
+from deployer.timeline import Act
+from rehearsal import faults
+from rehearsal.play import Scene, Traffic, begin, judge_stable, play
+from rehearsal.preparation import Script, release
+from rehearsal.settings import Value, without_errors_alarm
+from rehearsal.stage import ENVIRONMENT, Stage, photo
+from rehearsal.traffic import MINUTE_S, s3_event
+
+DENSE = Traffic(per_minute=40)  # for what can only be told from many requests
+SPARSE_PER_MINUTE = 4
+ARCHIVED_KEY = "archived.jpg"
+OUTAGE_S = 2 * MINUTE_S  # three bad minutes at the most: the guard's alarm wants four of five
+
+
+def slow_change(stage: Stage) -> Act:
+    """Act 5: a change that only became slower is held, or rolled back, as `on_slow` says."""
+    chosen = stage.config.environment(ENVIRONMENT).on_slow
+    on_slow = "pause" if chosen == "off" else chosen
+    after = "holds the rollout until a person aborts it" if on_slow == "pause" else "takes its traffic away"
+    script = Script(
+        "5. A slow change",
+        f"Each request of the new version takes {faults.SLOWER_S:g} s longer and none fails; "
+        f"the comparison of durations {after}.",
+        "rolled back",
+    )
+    begin(stage, script, {"on_slow": on_slow, "slow_ms": 0})
+    undo = faults.make_slow_change(stage.product.sources, "act 5")
+    try:
+        release(stage, script, "a slow change")
+
+        def direct(scene: Scene) -> str:
+            with scene.driven() as driver:
+                if scene.until(lambda: scene.state() is RolloutState.PAUSE, driver):
+                    scene.ask("abort", "a person saw that it is slower")
+                return driver.outcome()
+
+        act = play(stage, script, direct, DENSE)
+    finally:
+        undo()
+    return judge_stable(stage, act)
+
+
+def outage_on_both(stage: Stage) -> Act:
+    """Act 6: what hits both versions alike is no reason to take the new one back.
+
+    The stack's alarm on errors counts both versions' errors, so it would roll back, and is not watched here.
+    """
+    script = Script(
+        "6. An outage that hits both versions",
+        "A bucket that a third of the pictures come from is gone for two minutes, so that both versions fail "
+        "alike; the comparison finds the new one no worse.",
+        "promoted",
+    )
+    begin(stage, script)
+    template = stage.product.sources / "infra" / "service.yaml"
+    watched = template.read_text(encoding="utf-8")
+    template.write_text(without_errors_alarm(watched), encoding="utf-8")
+    stage.view.say("not watched in this act: the alarm that counts the errors of both versions", "dim")
+    try:
+        faults.make_healthy_change(stage.product.sources, "a healthy change before an outage")
+        release(stage, script, "a healthy change before an outage")
+        archive = Archive(stage)
+        archive.open()
+        act = play(
+            stage, script, lambda scene: _outage(scene, archive), replace(DENSE, also=(archive.event,))
+        )
+    finally:
+        template.write_text(watched, encoding="utf-8")
+    return _judge_both(stage, act)
+
+
+def _outage(scene: Scene, archive: Archive) -> str:
+    clock = scene.stage.clock
+    with scene.driven() as driver:
+        if scene.until(lambda: scene.weight_pct() > 0, driver):
+            clock.sleep(MINUTE_S)
+            archive.close()
+            scene.tell("outage", "a bucket that a third of the pictures come from is gone", style="bold red")
+            clock.sleep(OUTAGE_S)
+            archive.open()
+            scene.tell("outage over", "the bucket is back")
+        return driver.outcome()
+
+
+def _judge_both(stage: Stage, act: Act) -> Act:
+    """Say what the outage cost both versions; an act in which it hit neither shows nothing."""
+    lost = {version: act.totals(version)[1] for version in act.versions()}
+    note = "; ".join(f"version {version} failed {errors} requests" for version, errors in lost.items())
+    stage.view.say(f"  {note}")
+    outcome = act.outcome if act.errors else f"{act.outcome}, but nothing failed"
+    return replace(act, outcome=outcome, notes=(*act.notes, note))
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A second bucket of pictures, which may be closed: then whoever reads it fails."""
+
+    stage: Stage
+
+    @property
+    def bucket(self) -> str:
+        """Return its name."""
+        return f"{self.stage.function}-archive"
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """Return the event about its picture."""
+        return s3_event(self.bucket, ARCHIVED_KEY, self.stage.config.function.region)
+
+    def open(self) -> None:
+        """Make the bucket with its picture."""
+        s3, region = self.stage.client("s3"), self.stage.config.function.region
+        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        s3.create_bucket(Bucket=self.bucket, **where)
+        s3.put_object(Bucket=self.bucket, Key=ARCHIVED_KEY, Body=photo(), ContentType="image/jpeg")
+
+    def close(self) -> None:
+        """Take the bucket away."""
+        s3 = self.stage.client("s3")
+        s3.delete_object(Bucket=self.bucket, Key=ARCHIVED_KEY)
+        s3.delete_bucket(Bucket=self.bucket)
+
+
+def low_traffic(stage: Stage) -> Act:
+    """Act 7: a step with too few requests is extended, then paused, and a person decides."""
+    script = Script(
+        "7. Hardly any traffic",
+        "Too few requests to tell anything: the step is extended, then the rollout pauses, "
+        "and a person promotes it.",
+        "promoted",
+    )
+    settings: dict[str, Value] = {"min_canary_invocations": 15, "on_low_traffic": "pause"}
+    begin(stage, script, settings)
+    faults.make_healthy_change(stage.product.sources, "a change for a quiet hour")
+    release(stage, script, "a change for a quiet hour")
+    stage.clock.run_at(stage.speed)
+
+    def direct(scene: Scene) -> str:
+        with scene.driven() as driver:
+            if not scene.until(lambda: scene.state() is RolloutState.PAUSE, driver):
+                return f"{driver.outcome()} without a pause"
+            stage.clock.sleep(2 * MINUTE_S)
+            scene.ask("promote", "a person looked at the few requests there were")
+            return driver.outcome()
+
+    return play(stage, script, direct, Traffic(SPARSE_PER_MINUTE * stage.speed / MINUTE_S, 0))
+
+
+def guard_only(stage: Stage) -> Act:
+    """Act 8: the rollout's process is lost for good, and the alarm's guard function rolls back."""
+    script = Script(
+        "8. Nobody but the guard",
+        "The process of a broken rollout is killed with -9 and never comes back; "
+        "the canary's own alarm wakes the guard function, which gives the traffic back.",
+        "rolled back by the guard",
+    )
+    begin(stage, script)
+    undo = faults.make_broken_change(stage.product.sources, "act 8", on=("landscape", "portrait"))
+    try:
+        release(stage, script, "a change that is broken altogether")
+
+        def direct(scene: Scene) -> str:
+            with scene.driven() as driver:
+                if not scene.until(lambda: scene.weight_pct() > 0, driver):
+                    return driver.outcome()
+                driver.kill()
+                driver.outcome()
+            scene.tell("killed", "the rollout's process was killed with -9 for good", style="bold red")
+            scene.until(lambda: scene.weight_pct() == 0)
+            if scene.state() is not RolloutState.ROLLED_BACK or not scene.why().startswith("guard:"):
+                return "not rolled back"
+            scene.tell("rolled back", scene.why())
+            return "rolled back by the guard"
+
+        act = play(stage, script, direct, DENSE)
+    finally:
+        undo()
+    return judge_stable(stage, act)

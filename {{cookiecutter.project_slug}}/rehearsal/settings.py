@@ -1,0 +1,73 @@
+"""What a rehearsal changes in its copy of deploy.toml, and why. Pure.
+
+Minutes last about a second here, so that a step has few requests and a slow start of a container seems to
+last for minutes. The steps, the final bake and every limit stay the user's.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+
+from deployer.errors import DeployerError
+
+Value = str | int
+
+# Every act begins from these; an act about one of them sets it to what it shows.
+COMMON: Mapping[str, Value] = {
+    "settle_s": 60,  # metrics are published half a minute after each minute here
+    "min_canary_invocations": 3,  # a minute has about ten requests, and the canary one of them
+    "on_slow": "off",  # a container's start takes as long as a minute
+    "on_low_traffic": "pause",
+    "max_extend_s": 600,
+    "mode": "act",
+    "driver": "runner",
+    "second_rollout": "refuse",
+}
+
+
+def adapted(text: str, environment: str, values: Mapping[str, Value]) -> str:
+    """Return the text of a deploy.toml with these values in `[environments.ENVIRONMENT]`.
+
+    Comments and all other values stay. Raises DeployerError when that table is not written as one.
+    """
+    head, table, rest = _split(text, environment)
+    for key, value in values.items():
+        line = f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}"
+        table, replaced = re.subn(rf"(?m)^[ \t]*{key}[ \t]*=.*$", line, table, count=1)
+        if not replaced:
+            table = f"{line}\n{table}"
+    changed = f"{head}{table}{rest}"
+    found = tomllib.loads(changed)["environments"][environment]
+    if any(found.get(key) != value for key, value in values.items()):
+        raise _unreadable(environment)
+    return changed
+
+
+def without_errors_alarm(template: str) -> str:
+    """Return infra/service.yaml with its alarm on errors left out of those a rollout watches."""
+    return template.replace("!Ref ErrorsAlarm, ", "")
+
+
+def described(values: Mapping[str, Value]) -> str:
+    """Return the values in one line, as they are written in deploy.toml."""
+    return ", ".join(f"{key} = {value}" for key, value in values.items())
+
+
+def _split(text: str, environment: str) -> tuple[str, str, str]:
+    """Return what is before the table's body, the body, and what follows it."""
+    found = re.search(rf"(?m)^\[environments\.{environment}\].*\n", text)
+    if found is None:
+        raise _unreadable(environment)
+    following = re.search(r"(?m)^\[", text[found.end() :])
+    end = found.end() + following.start() if following else len(text)
+    return text[: found.end()], text[found.end() : end], text[end:]
+
+
+def _unreadable(environment: str) -> DeployerError:
+    return DeployerError(
+        f"the rehearsal cannot adapt deploy.toml's environment `{environment}`",
+        found=f"expected a table `[environments.{environment}]` with one setting on each line",
+        hint="write it as the template does",
+    )
