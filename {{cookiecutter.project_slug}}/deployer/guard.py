@@ -38,7 +38,7 @@ def threshold(before: Counts) -> int:
 
     `before` is what the stable version did in the hour before. As many errors as it made, at twice the
     traffic, plus three standard deviations of a Poisson variable: a canary that is no worse passes even with
-    all traffic. The chance of four such minutes in five is below 1 in 10 000 per hour.
+    all traffic. The chance of four such minutes in five is below 1 in 1000 per hour.
     """
     expected = _BUSIER * before.errors / 60
     return max(1, math.ceil(expected + 3 * math.sqrt(expected)))
