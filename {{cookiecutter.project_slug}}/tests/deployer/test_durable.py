@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aws_durable_execution_sdk_python.execution import InvocationStatus
@@ -12,12 +17,15 @@ from aws_durable_execution_sdk_python_testing.runner import (
     DurableFunctionTestResult,
     DurableFunctionTestRunner,
 )
+from botocore.stub import Stubber
 
-from deployer import durable, handover, marker, rollout
+from deployer import durable, handover, marker, package, rollout
+from deployer.aws import Aws
 from deployer.aws_errors import Conflict, Unavailable
+from deployer.cli import main
 from deployer.clock import Clock
-from deployer.config import parse
-from deployer.errors import DeployerError
+from deployer.config import Config, parse
+from deployer.errors import DeployerError, Exit
 from deployer.gate import gate_for
 from deployer.handover import Handover
 from deployer.model import AlarmState, RolloutState
@@ -327,3 +335,181 @@ class TestHandover:
         name = handover.execution_name("x" * 80 + ".1", 1_763_712_000.9)
         assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name)
         assert handover.execution_name("77.1", 1.0) != handover.execution_name("77.1", 2.0)
+
+
+class NoStack:
+    """A CloudFormation in which the stack lists no alarms and no topic."""
+
+    def describe_stacks(self, **_: object) -> object:
+        """Answer that the stack exists."""
+        return {"Stacks": [{"StackName": "s", "StackStatus": "CREATE_COMPLETE", "Outputs": []}]}
+
+    def get_template(self, **_: object) -> object:
+        """Answer with an empty template."""
+        return {"TemplateBody": ""}
+
+
+class HandedAws(FakeAws):
+    """The fake with a durable function beside it, which keeps what it is started with."""
+
+    def given_durable(self, error: DeployerError | None = None) -> HandedAws:
+        """Let the durable function take a rollout over, or fail so."""
+        self.cloudformation = NoStack()
+        self.started: list[tuple[str, Handover]] = []
+        self.error = error
+        return self
+
+    def invoke_later(self, function_name: str, event: dict[str, object], *, execution_name: str) -> None:
+        """Start a durable execution."""
+        assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", execution_name)
+        if self.error:
+            raise self.error
+        self.started.append((function_name, Handover.parse(json.loads(json.dumps(event)))))
+
+
+class TestCommands:
+    """`rollout start` and `resume` under the durable driver, as a user meets them."""
+
+    @pytest.fixture
+    def command(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """Return a function that runs one rollout command on a fake."""
+        for name in [name for name in os.environ if name.startswith(("GITHUB_", "AWS_", "ACTIONS_"))]:
+            monkeypatch.delenv(name)
+        monkeypatch.chdir(tmp_path)
+
+        def run_it(
+            aws: FakeAws, *argv: str, settings: str = SETTINGS, clock: VirtualClock | None = None
+        ) -> int:
+            text = settings.replace('driver = "durable"', 'driver = "durable"\nalarms = ["errors"]')
+            (tmp_path / "deploy.toml").write_text(text)
+            return main(
+                ["rollout", *argv], clock=clock or VirtualClock(), aws=lambda _config, _environment: aws
+            )  # type: ignore[arg-type,return-value]
+
+        return run_it
+
+    def test_start(self, command):
+        """A start checks, takes the first step and is over; the function gets all it needs to go on."""
+        aws, clock = HandedAws().given_durable(), VirtualClock()
+        assert command(aws, "start", clock=clock) == Exit.DONE
+        ((name, made),) = aws.started
+        assert name == "image-resizer-production-rollout"
+        assert (made.environment, made.version, made.alarms) == ("production", "42", ("errors",))
+        assert Config.model_validate_json(made.settings).environment("production").steps[1].bake_s == 3600
+        assert [write.weight_pct for write in aws.writes] == [10]
+        assert clock.slept == 0
+
+    def test_nobody_takes_over(self, command, capsys):
+        """When the function cannot be started the first step is taken back, and the error says so."""
+        aws = HandedAws().given_durable(
+            DeployerError("invoking: not found", found="ResourceNotFoundException")
+        )
+        assert command(aws, "start") == Exit.FAILED
+        assert (aws.stable, aws.canary) == ("41", None)
+        assert ended(aws) is RolloutState.ROLLED_BACK
+        assert capsys.readouterr().err == (
+            "error: `image-resizer-production-rollout` did not take the rollout over, all traffic is on version 41\n"
+            "  ResourceNotFoundException\n"
+            "  hint: deployer apply, then `deployer rollout start`\n"
+        )
+
+    def test_resume(self, command):
+        """A resume starts another execution for the rollout on the alias and ends."""
+        aws = HandedAws().given_durable()
+        begun(aws, VirtualClock())
+        assert command(aws, "resume") == Exit.DONE
+        assert [made.rollout_id for _, made in aws.started] == ["77.1"]
+
+    def test_nothing_to_hand_over(self, command):
+        """A rollout without steps and final bake is over with its first write, and nobody is started."""
+        settings = re.sub("steps = .*\nfinal_bake_s = 300", "steps = []", SETTINGS)
+        aws = HandedAws().given_durable()
+        assert command(aws, "start", settings=settings) == Exit.DONE
+        assert aws.started == []
+        assert aws.stable == "42"
+
+    def test_probes(self, command, capsys):
+        """Probes need a process that stays: refused before any call."""
+        aws = HandedAws().given_durable()
+        settings = SETTINGS.replace("final_bake_s = 300", "probe_every_s = 60")
+        assert command(aws, "start", settings=settings) == Exit.REFUSED
+        assert aws.calls == []
+        assert "the durable driver cannot probe" in capsys.readouterr().err
+
+
+class TestCalls:
+    """The two calls that only this driver makes, against Lambda's own API model."""
+
+    @pytest.fixture
+    def stubbed(self, monkeypatch: pytest.MonkeyPatch) -> tuple[Aws, Stubber]:
+        """Return the port with a stubbed Lambda."""
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        aws = Aws("image-resizer-production", "eu-west-1")
+        stub = Stubber(aws._lambda)
+        stub.activate()
+        return aws, stub
+
+    def test_invoke_later(self, stubbed: tuple[Aws, Stubber]):
+        """The function is invoked asynchronously, qualified, and under a name of its own."""
+        aws, stub = stubbed
+        stub.add_response(
+            "invoke",
+            {"StatusCode": 202},
+            {
+                "FunctionName": "f-rollout", "Qualifier": "$LATEST", "InvocationType": "Event",
+                "DurableExecutionName": "77-1-5", "Payload": b'{"a": 1}',
+            },
+        )  # fmt: skip
+        aws.invoke_later("f-rollout", {"a": 1}, execution_name="77-1-5")
+        stub.assert_no_pending_responses()
+
+    def test_same_code(self, stubbed: tuple[Aws, Stubber]):
+        """Code that is there already is not uploaded again."""
+        aws, stub = stubbed
+        stub.add_response("get_function_configuration", {"CodeSha256": "abc="}, {"FunctionName": "f-rollout"})
+        assert aws.put_code("f-rollout", b"zip", code_sha256="abc=") is False
+        stub.assert_no_pending_responses()
+
+    def test_new_code(self, stubbed: tuple[Aws, Stubber]):
+        """Other code is uploaded between two waits for the function to be still."""
+        aws, stub = stubbed
+        still = {"Configuration": {"LastUpdateStatus": "Successful"}}
+        stub.add_response("get_function_configuration", {"CodeSha256": "old="}, {"FunctionName": "f-rollout"})
+        stub.add_response("get_function", still, {"FunctionName": "f-rollout"})
+        stub.add_response("update_function_code", {}, {"FunctionName": "f-rollout", "ZipFile": b"zip"})
+        stub.add_response("get_function", still, {"FunctionName": "f-rollout"})
+        assert aws.put_code("f-rollout", b"zip", code_sha256="new=") is True
+        stub.assert_no_pending_responses()
+
+
+class TestPackage:
+    """What the function is made of."""
+
+    def test_locked(self):
+        """Everything the package locks is what the deployer itself is tested with."""
+        requirements = Path(__file__).parents[2] / "requirements"
+        locked = {
+            name: set(re.findall(r"^(\S+==\S+)", (requirements / name).read_text(), re.MULTILINE))
+            for name in ("driver.txt", "dev.txt")
+        }
+        assert locked["driver.txt"] <= locked["dev.txt"]
+
+    def test_imports_nothing_else(self):
+        """The handler imports the deployer's own modules and what requirements/driver.txt locks, no terminal."""
+        code = "import sys, deployer.durable; print(sorted({m.partition('.')[0] for m in sys.modules}))"
+        root = Path(__file__).parents[2]
+        environ = {**os.environ, "AWS_DEFAULT_REGION": "eu-west-1", "PYTHONPATH": str(root)}
+        told = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ
+        )
+        assert {"rich", "typer", "PIL"} & set(ast.literal_eval(told.stdout)) == set()
+
+    def test_no_installer(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """Dependencies that cannot be installed are an error with the installer's words."""
+        (tmp_path / "deployer").mkdir()
+        (tmp_path / "requirements").mkdir()
+        (tmp_path / "requirements" / "driver.txt").write_text("no-hash==1\n")
+        with pytest.raises(DeployerError, match="cannot be installed") as caught:
+            package.build(tmp_path, "arm64")
+        assert caught.value.found
