@@ -20,6 +20,9 @@ from deployer.marker import MAX_STEPS
 from deployer.model import OnLowTraffic, OnSlow, Outcome, RolloutPlan, Step
 
 ALIAS = "live"
+# A GitHub job ends after six hours. Longer, and all minutes of a rollout no longer fit into one GetMetricData.
+RUNNER_BAKE_S = 6 * 3600
+LONGEST_BAKE_S = 7 * 86400
 _ALARM_ARN = re.compile(r"^arn:[a-z-]+:cloudwatch:([a-z0-9-]+):\d{12}:alarm:(.+)$")
 
 Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
@@ -86,14 +89,14 @@ class StepSettings(_Section):
     """One step of a rollout: the canary's share of traffic, and how long it is watched there."""
 
     weight_pct: Annotated[int, Field(ge=1, le=99)]
-    bake_s: Annotated[int, Field(ge=60, le=21600)]
+    bake_s: Annotated[int, Field(ge=60, le=LONGEST_BAKE_S)]
 
 
 class Environment(_Section):
     """How a release reaches one environment; no steps means all at once."""
 
     steps: Annotated[list[StepSettings], Field(max_length=MAX_STEPS)] = []
-    final_bake_s: Annotated[int, Field(ge=0, le=21600)] = 0
+    final_bake_s: Annotated[int, Field(ge=0, le=LONGEST_BAKE_S)] = 0
     max_extend_s: Annotated[int, Field(ge=0, le=21600)] = 600
     max_pause_s: Annotated[int, Field(ge=60, le=86400)] = 3600
     mode: Literal["act", "observe"] = "act"
@@ -116,6 +119,15 @@ class Environment(_Section):
         weights = [step.weight_pct for step in self.steps]
         if any(later <= earlier for earlier, later in itertools.pairwise(weights)):
             raise ValueError(f"steps with increasing `weight_pct`, found {weights}")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_waits_that_long(self) -> Self:
+        longest = max([*(step.bake_s for step in self.steps), self.final_bake_s])
+        if self.driver == "runner" and longest > RUNNER_BAKE_S:
+            raise ValueError(
+                f'bakes of at most {RUNNER_BAKE_S} s, or `driver = "durable"`, found {longest} s'
+            )
         return self
 
     def alarm_names(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deployer import codedeploy, deployments, handover, marker, package, rollout
 from deployer.aws import Aws
+from deployer.aws_errors import Conflict
 from deployer.commands import Context, watched_alarms
 from deployer.deployments import Deployments
 from deployer.errors import DeployerError, Exit
@@ -74,11 +75,12 @@ def hand_over(around: Surroundings, plan: RolloutPlan) -> Exit:
     return Exit.DONE
 
 
-def deploy(context: Context, aws: Aws, plan: RolloutPlan) -> Exit:
+def deploy(around: Surroundings, plan: RolloutPlan) -> Exit:
     """Roll out by CodeDeploy, watch it, and leave the marker that `deployer rollback` goes by.
 
     Raises DeployerError: exit 5 for a plan CodeDeploy cannot express, exit 4 when it was rolled back.
     """
+    context, aws = around.context, around.aws
     settings = context.config.environment(context.environment)
     alias = aws.alias()
     if (alias.routing.stable, alias.routing.canary) == (plan.target, None):
@@ -108,7 +110,22 @@ def deploy(context: Context, aws: Aws, plan: RolloutPlan) -> Exit:
         plan=plan.fingerprint,
         state=RolloutState.DONE,
     )
-    now = aws.alias()
-    aws.update_alias(AliasWrite(plan.target, marker.render(now.text, done)), revision=now.revision)
+    around.announce(_record(aws, done), f"deployment {ended.deployment_id} succeeded")
+    around.clear()
     context.output.say_decision(f"done       version {plan.target} serves all traffic")
     return Exit.DONE
+
+
+def _record(aws: Aws, done: Marker) -> AliasWrite:
+    """Write how it ended next to the traffic, which is where it should be already. Raises Conflict."""
+    for attempt in range(rollout.CONFLICT_LIMIT):
+        now = aws.alias()
+        write = AliasWrite(done.to_version, marker.render(now.text, done))
+        try:
+            aws.update_alias(write, revision=now.revision)
+        except Conflict:
+            if attempt == rollout.CONFLICT_LIMIT - 1:
+                raise
+            continue
+        return write
+    raise AssertionError("the loop returns or raises")

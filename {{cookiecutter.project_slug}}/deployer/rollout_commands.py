@@ -67,9 +67,7 @@ def start(context: Context, how: Start) -> Exit:
         context.output.summarize(f"Forced: {how.force}\n")
     around.prepare(plan, alias)
     if settings.driver == "codedeploy":
-        outcome = driver_commands.deploy(context, aws, plan)
-        around.clear()
-        return outcome
+        return driver_commands.deploy(around, plan)
     return _drive(around, plan, detach=how.detach)
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+from pathlib import Path
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
-from deployer import codedeploy, deployments
+from deployer import codedeploy, deployments, marker
+from deployer.cli import main
 from deployer.codedeploy import Deployment, Traffic
 from deployer.config import Environment
 from deployer.deployments import Deployments, Ended, Status
 from deployer.errors import DeployerError, Exit
-from deployer.model import Routing
+from deployer.model import RolloutState, Routing
 from deployer.rollout import Stop
 from tests.deployer.fakes import FakeAws, VirtualClock
 
@@ -275,3 +278,76 @@ class TestCalls:
         stubbed.given_status("Succeeded")
         ended = deployments.run(stubbed.port, deployment, Stop(), VirtualClock(), lambda _: None)
         assert ended.status.status == "Succeeded"
+
+
+class NoStack:
+    """A CloudFormation in which the stack lists no alarms and no topic."""
+
+    def describe_stacks(self, **_: object) -> object:
+        """Answer that the stack exists."""
+        return {"Stacks": [{"StackName": "s", "StackStatus": "CREATE_COMPLETE", "Outputs": []}]}
+
+    def get_template(self, **_: object) -> object:
+        """Answer with an empty template."""
+        return {"TemplateBody": ""}
+
+
+SETTINGS = """
+[project]
+name = "Resizer"
+[function]
+name = "image-resizer"
+region = "eu-west-1"
+architecture = "arm64"
+[environments.production]
+driver = "codedeploy"
+steps = [{ weight_pct = 10, bake_s = 300 }]
+alarms = ["errors"]
+"""
+
+
+class TestCommand:
+    """`rollout start` under the codedeploy driver, as a user meets it."""
+
+    @pytest.fixture
+    def start(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """Return a function that starts a rollout on a fake with a stubbed CodeDeploy."""
+        for name in [name for name in os.environ if name.startswith(("GITHUB_", "AWS_", "ACTIONS_"))]:
+            monkeypatch.delenv(name)
+        monkeypatch.chdir(tmp_path)
+
+        def run_it(aws: FakeAws, stubbed: Stubbed, settings: str = SETTINGS) -> int:
+            (tmp_path / "deploy.toml").write_text(settings)
+            aws.cloudformation = NoStack()  # type: ignore[attr-defined]
+            aws.codedeploy = stubbed.stub.client  # type: ignore[attr-defined]
+            return main(["rollout", "start"], clock=VirtualClock(), aws=lambda _config, _environment: aws)  # type: ignore[arg-type,return-value]
+
+        return run_it
+
+    def test_refused(self, start, capsys):
+        """A plan CodeDeploy cannot express ends with exit 5 before any of its calls."""
+        aws = FakeAws()
+        settings = SETTINGS.replace("alarms", "final_bake_s = 300\nalpha = 0.01\nalarms")
+        assert start(aws, Stubbed(), settings) == Exit.REFUSED
+        assert capsys.readouterr().err == (
+            "error: CodeDeploy cannot carry out this plan\n"
+            "  final_bake_s = 300: it watches nothing after the last shift, expected 0\n"
+            "  alpha = 0.01: it does not compare versions, leave the key out\n"
+            '  hint: driver = "runner" or "durable" keeps it; see docs/drivers.md\n'
+        )
+        assert aws.writes == []
+
+    def test_promoted(self, start):
+        """After a success the alias says which version was stable before, so that `rollback` is one call."""
+        aws, stubbed = FakeAws(), Stubbed()
+        stubbed.stub.add_response("create_deployment_config", {"deploymentConfigId": "c"})
+        stubbed.stub.add_response("create_deployment", {"deploymentId": "d-1"})
+        stubbed.given_status("InProgress").given_status("Succeeded")
+        # CodeDeploy moves the alias by itself.
+        stubbed.stub.client.meta.events.register(
+            "before-parameter-build.codedeploy.CreateDeployment", lambda **_: setattr(aws, "stable", "42")
+        )
+        assert start(aws, stubbed) == Exit.DONE
+        found = marker.parse(aws.description)[1]
+        assert found is not None
+        assert (found.from_version, found.to_version, found.state) == ("41", "42", RolloutState.DONE)

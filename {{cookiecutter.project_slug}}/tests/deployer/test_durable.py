@@ -513,3 +513,22 @@ class TestPackage:
         with pytest.raises(DeployerError, match="cannot be installed") as caught:
             package.build(tmp_path, "arm64")
         assert caught.value.found
+
+
+class TestLongBakes:
+    """How long a step may take depends on who waits."""
+
+    def test_a_day_needs_somebody_to_wait(self):
+        """A bake of a day is refused for a job, which ends after six hours, and accepted for the durable function."""
+        day = SETTINGS.replace("bake_s = 3600", "bake_s = 86400")
+        assert parse(day).environment("production").steps[1].bake_s == 86400
+        with pytest.raises(DeployerError) as caught:
+            parse(day.replace('driver = "durable"', 'driver = "runner"'))
+        assert 'bakes of at most 21600 s, or `driver = "durable"`, found 86400 s' in (
+            caught.value.found or ""
+        )
+
+    def test_a_month(self):
+        """A bake of a month is refused for everybody: its minutes cannot be read at once."""
+        with pytest.raises(DeployerError, match="cannot be used"):
+            parse(SETTINGS.replace("bake_s = 3600", "bake_s = 2592000"))
