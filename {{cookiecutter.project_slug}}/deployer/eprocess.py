@@ -73,6 +73,15 @@ class Point:
     since: float
 
 
+@dataclass(frozen=True)
+class Strength:
+    """One metric's evidence against the canary now, and the limit ln(1/alpha) at which it can fail; in nats."""
+
+    metric: str
+    log_e: float
+    limit: float
+
+
 def start_weight(number: int) -> float:
     """Return the weight of the `number`-th start (from 1); all of them together have weight 1."""
     return 1.0 / (number * (number + 1))

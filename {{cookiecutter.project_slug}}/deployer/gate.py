@@ -9,8 +9,9 @@ from deployer.aws import Aws
 from deployer.aws_errors import Unavailable
 from deployer.config import Environment
 from deployer.counts import Counts, GateSettings, Minute, RolloutSoFar, StepStart
+from deployer.eprocess import Strength
 from deployer.metrics import Baseline
-from deployer.model import AliasState, Evidence, Outcome, RolloutPlan, Strength, Verdict
+from deployer.model import AliasState, Evidence, Outcome, RolloutPlan, Verdict
 
 # What S3 itself sends when a notification is set up: every trigger of ours answers it without doing anything.
 TEST_EVENT = {

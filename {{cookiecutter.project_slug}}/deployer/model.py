@@ -1,7 +1,6 @@
 """The nouns of a release. Pure data: no I/O, no clock, no AWS.
 
-One word per thing, everywhere: stable and canary version, weight (`weight_pct`), step, bake (`bake_s`),
-alias `live`, digest.
+One word per thing: stable and canary version, weight (`weight_pct`), step, bake (`bake_s`), alias, digest.
 """
 
 from __future__ import annotations
@@ -10,6 +9,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+
+from deployer.eprocess import Strength
 
 
 class AlarmState(Enum):
@@ -157,28 +158,12 @@ class AliasWrite:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known about the canary now.
-
-    `alarms` maps each watched alarm's name to its state and since when. `verdicts` is what the comparison of
-    the two versions' own metrics concluded. `blind_s` is how long AWS has not answered.
-    """
+    """What is known about the canary now; `blind_s` is for how long AWS has not answered."""
 
     alarms: Mapping[str, AlarmReading] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] = ()
     blind_s: float = 0.0
     strengths: tuple[Strength, ...] = ()
-
-
-@dataclass(frozen=True)
-class Strength:
-    """How strong one metric's evidence against the canary is now; both in nats, `log_e` is ln E.
-
-    At `limit` = ln(1/alpha) it can fail: a canary that is no worse gets there in at most alpha of rollouts.
-    """
-
-    metric: str
-    log_e: float
-    limit: float
 
 
 @dataclass(frozen=True)
