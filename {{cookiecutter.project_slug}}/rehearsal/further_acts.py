@@ -86,7 +86,7 @@ def _outage(scene: Scene, archive: Archive) -> str:
             scene.tell("outage", "a bucket that a third of the pictures come from is gone", style="bold red")
             clock.sleep(OUTAGE_S)
             archive.open()
-            scene.tell("outage over", "the bucket is back")
+            scene.tell("all well again", "the bucket is back")
         return driver.outcome()
 
 

@@ -12,6 +12,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 
 def main(addresses: list[str]) -> None:
@@ -22,6 +23,7 @@ def main(addresses: list[str]) -> None:
     from hypercorn.asyncio import serve  # type: ignore[import-not-found]  # noqa: PLC0415
     from hypercorn.config import Config  # type: ignore[import-not-found]  # noqa: PLC0415
     from ministack.app import app  # type: ignore[import-not-found]  # noqa: PLC0415
+    from ministack.core import lambda_runtime  # type: ignore[import-not-found]  # noqa: PLC0415
     from ministack.services import cloudwatch  # type: ignore[import-not-found]  # noqa: PLC0415
 
     # It would evaluate every alarm without dimensions at each PutMetricData, and overrule the states that
@@ -31,6 +33,7 @@ def main(addresses: list[str]) -> None:
 
     assert callable(cloudwatch._stat_value)  # noqa: S101
     cloudwatch._stat_value = _with_trimmed_counts(cloudwatch._stat_value)
+    _keep_failed_workers(lambda_runtime)
 
     config = Config()
     config.bind = addresses
@@ -52,6 +55,26 @@ def _with_trimmed_counts(known: Callable[..., float | None]) -> Callable[..., fl
         return sum(point.get("Count", 1.0) for point in points or () if point["Value"] > float(found[1]))
 
     return statistic
+
+
+def _keep_failed_workers(runtime: Any) -> None:
+    """Let a worker whose handler raised serve on, as Lambda does; the local AWS would kill it.
+
+    With every failed request a start of seconds, an outage would look like silence.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+    """
+    raised = '"status": "error", "error": str(e), "trace"'
+    assert runtime._PYTHON_WORKER_SCRIPT.count(raised) == 1  # noqa: S101
+    runtime._PYTHON_WORKER_SCRIPT = runtime._PYTHON_WORKER_SCRIPT.replace(
+        raised, '"status": "ok", "raised": True, "error": str(e), "trace"'
+    )
+    known = runtime.Worker.invoke
+
+    def invoke(*arguments: Any, **named: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = known(*arguments, **named)
+        return answer | {"status": "error"} if answer.pop("raised", False) else answer
+
+    runtime.Worker.invoke = invoke
 
 
 def _end_with_stdin() -> None:
