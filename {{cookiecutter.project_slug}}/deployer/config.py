@@ -20,7 +20,7 @@ from deployer.marker import MAX_STEPS
 from deployer.model import OnLowTraffic, OnSlow, Outcome, RolloutPlan, Step
 
 ALIAS = "live"
-# A GitHub job ends after six hours. Longer, and all minutes of a rollout no longer fit into one GetMetricData.
+# A GitHub job ends after six hours. One GetMetricData gives the minutes of about a week.
 RUNNER_BAKE_S = 6 * 3600
 LONGEST_BAKE_S = 7 * 86400
 _ALARM_ARN = re.compile(r"^arn:[a-z-]+:cloudwatch:([a-z0-9-]+):\d{12}:alarm:(.+)$")
