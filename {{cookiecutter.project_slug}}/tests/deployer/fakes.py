@@ -188,6 +188,7 @@ class FakeAws:
     traffic: Traffic = field(default_factory=Traffic)
     roles: dict[str, str] = field(default_factory=dict)
     silent_metrics: set[str] = field(default_factory=set)
+    later: tuple[tuple[float, str, AlarmState], ...] = ()
     transient_s: float = 0.0
     update_s: float = 0.0
     actor: str = "driver"
@@ -234,6 +235,11 @@ class FakeAws:
     def given_alarm(self, name: str, state: AlarmState, since: float | None = None) -> FakeAws:
         """Put an alarm into a state, from now on unless told otherwise; MISSING removes it."""
         self.states[name] = AlarmReading(state, self.clock.now() if since is None else since)
+        return self
+
+    def given_alarm_later(self, seconds: float, name: str, state: AlarmState) -> FakeAws:
+        """Put an alarm into a state once that much time has passed; the earliest is given first."""
+        self.later = (*self.later, (self.clock.now() + seconds, name, state))
         return self
 
     def given_failure(self, call_number: int, error: BaseException) -> FakeAws:
@@ -283,6 +289,10 @@ class FakeAws:
     def alarms(self, names: tuple[str, ...]) -> dict[str, AlarmReading]:
         """Read the alarms; one that is not there is MISSING."""
         with self.call("DescribeAlarms"):
+            while self.later and self.later[0][0] <= self.clock.now():
+                (at, name, state), *rest = self.later
+                self.later = tuple(rest)
+                self.given_alarm(name, state, at)
             return {name: self.states.get(name, AlarmReading(AlarmState.MISSING)) for name in names}
 
     def update_alias(self, write: AliasWrite, *, revision: str) -> None:
@@ -332,6 +342,15 @@ class FakeAws:
         """Return those alarms whose metric never had data."""
         with self.call("ListMetrics"):
             return [name for name in names if name in self.silent_metrics]
+
+    def elsewhere(self, action: Callable[[], object]) -> None:
+        """Do something as another machine does: its calls are not this process's, and have no faults."""
+        mine = self.calls, self.faults, self.before_call, self.actor
+        self.calls, self.faults, self.before_call, self.actor = [], {}, None, "person"
+        try:
+            action()
+        finally:
+            self.calls, self.faults, self.before_call, self.actor = mine
 
     def newest_version(self) -> str:
         """Return the highest version."""
