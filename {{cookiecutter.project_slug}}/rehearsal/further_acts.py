@@ -78,9 +78,10 @@ def outage_on_both(stage: Stage) -> Act:
 
 
 def _outage(scene: Scene, archive: Archive) -> str:
-    clock = scene.stage.clock
+    """Let the outage happen in the last step, where both versions have most to lose."""
+    clock, last = scene.stage.clock, scene.stage.config.environment(ENVIRONMENT).steps[-1]
     with scene.driven() as driver:
-        if scene.until(lambda: scene.weight_pct() > 0, driver):
+        if scene.until(lambda: scene.weight_pct() == last.weight_pct, driver):
             clock.sleep(MINUTE_S)
             archive.close()
             scene.tell("outage", "a bucket that a third of the pictures come from is gone", style="bold red")

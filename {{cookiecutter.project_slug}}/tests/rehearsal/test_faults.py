@@ -1,7 +1,12 @@
 """The changes a rehearsal releases."""
 
 import ast
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from rehearsal import faults
 from rehearsal.zip_function import transformed
@@ -30,6 +35,42 @@ def test_the_broken_change_is_python_and_can_be_undone(tmp_path: Path) -> None:
     assert [node.name for node in functions][-1] == "handler"
     undo()
     assert handler.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize("on", [("portrait",), ("landscape", "portrait")])
+def test_the_broken_change_fails_on_its_keys_only(tmp_path: Path, on: tuple[str, ...]) -> None:
+    """It raises on keys that begin so, and answers everything else as the sound handler does."""
+    handler = _made(tmp_path, lambda sources: faults.make_broken_change(sources, "test", on=on))
+    assert handler(_event("other.jpg"), None) == "sound"
+    assert handler({"Event": "s3:TestEvent"}, None) == "sound"
+    for key in on:
+        with pytest.raises(RuntimeError, match="broken on purpose"):
+            handler(_event(f"{key}.jpg"), None)
+
+
+def test_the_slow_change_answers_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers a picture as before, only later, and the probe at once."""
+    monkeypatch.setattr(faults, "SLOWER_S", 0.05)
+    handler = _made(tmp_path, lambda sources: faults.make_slow_change(sources, "test"))
+    started = time.monotonic()
+    assert handler(_event("landscape.jpg"), None) == "sound"
+    assert time.monotonic() - started >= 0.05
+
+
+def _made(tmp_path: Path, change: Callable[[Path], object]) -> Callable[[object, object], str]:
+    """Return the handler after a change to one that always answers `sound`."""
+    source = tmp_path / "app" / "handler.py"
+    source.parent.mkdir()
+    source.write_text("def handler(event, context):\n    return 'sound'\n", encoding="utf-8")
+    change(tmp_path)
+    names: dict[str, Any] = {}
+    exec(source.read_text(encoding="utf-8"), names)  # noqa: S102  # what was just written
+    found: Callable[[object, object], str] = names["handler"]
+    return found
+
+
+def _event(key: str) -> dict[str, Any]:
+    return {"Records": [{"s3": {"object": {"key": key}}}]}
 
 
 def test_two_healthy_changes_are_two_versions(tmp_path: Path) -> None:

@@ -6,10 +6,31 @@ import re
 
 import pytest
 
+from deployer.evidence_chart import EVIDENCE_PX
 from deployer.report_html import render
-from deployer.timeline import Act, Event, Picture, Sample, Served, Stage, Timeline, from_engine, from_json
+from deployer.timeline import (
+    Act,
+    Event,
+    Picture,
+    Sample,
+    Served,
+    Stage,
+    Strength,
+    Timeline,
+    from_engine,
+    from_json,
+)
 
 EVIL = "<script>alert('x')</script>\" & \u2028 </title>"
+
+
+EVIDENCE = (
+    Strength(6180.0, "errors", -0.2, 4.7),
+    Strength(6180.0, "slow calls", 0.4, 5.3),
+    Strength(6240.0, "errors", 2.5, 4.7),
+    Strength(6255.0, "errors", 2.5, 4.7),
+    Strength(6300.0, "errors", 6.2, 4.7),
+)
 
 
 def act(**changed: object) -> Act:
@@ -48,6 +69,7 @@ class Reader(html.parser.HTMLParser):
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str, str]] = []
         self.words: list[str] = []
+        self.lines: list[dict[str, str]] = []
         self._open: list[str] = []
         self.feed(text)
         assert self._open == []
@@ -56,12 +78,14 @@ class Reader(html.parser.HTMLParser):
         """Note a tag."""
         self.tags.append(tag)
         self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.lines += [{name: value or "" for name, value in attrs}] if tag == "line" else []
         if tag not in ("meta", "img"):
             self._open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note a tag that closes itself."""
         self.tags.append(tag)
+        self.lines += [{name: value or "" for name, value in attrs}] if tag == "line" else []
 
     def handle_endtag(self, tag: str) -> None:
         """Close the innermost tag."""
@@ -74,14 +98,16 @@ class Reader(html.parser.HTMLParser):
 
 def test_timeline_survives_json() -> None:
     """A timeline written as JSON and read again is equal."""
-    timeline = Timeline("Rehearsal", 45.0, 97.5, (act(), act(title="ä")), ("left out",), ("fact",))
+    timeline = Timeline(
+        "Rehearsal", 45.0, 97.5, (act(), act(title="ä", evidence=EVIDENCE)), ("left out",), ("fact",)
+    )
     assert from_json(timeline.to_json()) == timeline
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"format": 99, "acts": []}'])
 def test_other_json_is_refused(text: str) -> None:
     """JSON of another format raises ValueError instead of being half read."""
-    with pytest.raises(ValueError, match="not a timeline of format 1"):
+    with pytest.raises(ValueError, match="not a timeline of format 2"):
         from_json(text)
 
 
@@ -159,6 +185,43 @@ def test_engine_lines_become_decisions() -> None:
         ),
         '{"at": 5, "decis',
     ]
-    samples, events = from_engine(lines)
-    assert [event.what for event in events] == ["set weight 10 %", "rollback"]
-    assert [sample.share_pct("2") for sample in samples] == [10, 10, 0, 0]
+    told = from_engine(lines)
+    assert [event.what for event in told.events] == ["set weight 10 %", "rollback"]
+    assert [sample.share_pct("2") for sample in told.samples] == [10, 10, 0, 0]
+
+
+def test_engine_lines_carry_the_evidence() -> None:
+    """The evidence of every tick, waiting included, is read with its limit; lines of older engines have none."""
+    line = {"at": 7, "kind": "decision", "decision": "wait", "stable": "1"}
+    known = {"metric": "errors", "log_e": 1.5, "limit": 4.7}
+    told = from_engine([json.dumps(line), json.dumps(line | {"evidence": [known]})])
+    assert told.evidence == (Strength(7.0, "errors", 1.5, 4.7),)
+
+
+def test_evidence_is_drawn_against_its_limit() -> None:
+    """The chart shows the evidence below its limit or above it, and says in words what the limit means."""
+    read = Reader(page(act(evidence=EVIDENCE)))
+    assert "evidence" in read.words
+    meaning = "limit 4.7: if the new version were no worse, fewer than 1 of 110 rollouts would get here"
+    assert meaning in read.words
+    label = "evidence against the new version over time, highest: errors 6.2 of 4.7, slow calls 0.4 of 5.3"
+    assert ("svg", "aria-label", label) in read.attributes
+    limit_y = min(_heights(read, "limit"))
+    assert min(_heights(read, "evidence kind-0")) < limit_y < min(_heights(read, "evidence kind-1"))
+
+
+def test_evidence_beyond_all_bounds_stays_in_the_chart() -> None:
+    """However strong or weak the evidence is, its line stays inside the track."""
+    extreme = tuple(Strength(6120.0 + 60 * n, "errors", log_e, 4.7) for n, log_e in enumerate((-80.0, 900.0)))
+    heights = _heights(Reader(page(act(evidence=extreme))), "evidence kind-0")
+    assert 0 <= min(heights) <= max(heights) <= EVIDENCE_PX
+
+
+def test_no_evidence_no_chart() -> None:
+    """An act in which nothing was measured has no empty chart of evidence."""
+    assert "evidence" not in Reader(page(act())).words
+
+
+def _heights(read: Reader, kind: str) -> list[float]:
+    """Return every vertical position of the lines of one class."""
+    return [float(found["y1"]) for found in read.lines if found.get("class") == kind]

@@ -2,7 +2,7 @@
 
 import random
 
-from rehearsal.traffic import Ledger, Route, metric_data, s3_event
+from rehearsal.traffic import MOST_VALUES, Counted, Ledger, Route, metric_data, s3_event
 
 
 def test_router_follows_the_weights() -> None:
@@ -39,9 +39,19 @@ def test_alarms_see_all_versions_of_the_alias() -> None:
     assert ledger.points("Errors") == {60: 2.0}
 
 
+def test_the_canarys_alarm_sees_one_version() -> None:
+    """An alarm on a version counts that version's errors only."""
+    ledger = Ledger()
+    ledger.add(60.0, "1", "error")
+    ledger.add(61.0, "2", "error")
+    ledger.add(62.0, "2", "ok")
+    assert ledger.points("Errors", "2") == {60: 1.0}
+    assert ledger.points("Invocations", "2") == {60: 2.0}
+
+
 def test_metrics_have_lambdas_dimensions() -> None:
     """Each metric is published for the alias and for the version behind it, with sum and sample count right."""
-    data = metric_data("fn", 120, "3", (10, 4, 1))
+    data = metric_data("fn", Counted(120, "3", (10, 4, 1)))
     errors = [datum for datum in data if datum["MetricName"] == "Errors"]
     assert [[pair["Name"] for pair in datum["Dimensions"]] for datum in errors] == [
         ["FunctionName", "Resource"],
@@ -51,6 +61,30 @@ def test_metrics_have_lambdas_dimensions() -> None:
     for datum in errors:
         sums = sum(v * c for v, c in zip(datum["Values"], datum["Counts"], strict=True))
         assert (sums, sum(datum["Counts"]), datum["Timestamp"]) == (4.0, 10.0, 120)
+
+
+def test_durations_are_published_one_by_one() -> None:
+    """Each duration is there as often as it occurred, so that percentiles and counts above a limit are right."""
+    ledger = Ledger()
+    for took_ms in (20, 20, 900):
+        ledger.add(125.0, "3", "ok", took_ms)
+    data = metric_data("fn", Counted(120, "3", (3, 0, 0), ledger.durations(120, "3")))
+    durations = [datum for datum in data if datum["MetricName"] == "Duration"]
+    assert len(durations) == 2
+    for datum in durations:
+        assert (datum["Values"], datum["Counts"], datum["Unit"]) == (
+            [20.0, 900.0],
+            [2.0, 1.0],
+            "Milliseconds",
+        )
+
+
+def test_many_durations_fit_what_one_datum_may_hold() -> None:
+    """More different durations than one datum may have are spread over several."""
+    data = metric_data("fn", Counted(120, "3", (400, 0, 0), range(400)))
+    durations = [datum for datum in data if datum["MetricName"] == "Duration"]
+    assert all(len(datum["Values"]) <= MOST_VALUES for datum in durations)
+    assert sum(sum(datum["Counts"]) for datum in durations) == 2 * 400
 
 
 def test_the_event_is_one_the_function_reads() -> None:
