@@ -19,7 +19,7 @@ from rehearsal import settings
 from rehearsal.preparation import Script
 from rehearsal.product import Finished, finish, kill
 from rehearsal.stage import ENVIRONMENT, Stage
-from rehearsal.traffic import MINUTE_S, Watch, flowing
+from rehearsal.traffic import MINUTE_S, WORKERS, Watch, flowing
 
 LEAD_IN_S = 3 * MINUTE_S  # traffic before and after a release, so that the charts show what it changed
 LEAD_OUT_S = 2 * MINUTE_S
@@ -219,15 +219,22 @@ def _fit_speed(stage: Stage, watch: Watch, traffic: Traffic) -> None:
     """
     if stage.options.speed or not traffic.per_minute:
         return
-    started = time.monotonic()
-    while time.monotonic() - started < MEASURED_WITHIN_S and _answered(watch) < MEASURED_REQUESTS:
-        time.sleep(_LOOK_REAL_S)
-    per_s = _answered(watch) / (time.monotonic() - started)
+    _answers(watch, WORKERS)  # each worker's first request waits for a start
+    answered, took_s = _answers(watch, MEASURED_REQUESTS)
+    per_s = answered / took_s
     speed = min(stage.speed, max(round(per_s * MINUTE_S / traffic.per_minute), SLOWEST))
     if speed < stage.speed and traffic.per_minute == REQUESTS_PER_MINUTE:
         stage.tell(f"{per_s:.0f} requests per second are served here: compressed {speed} times")
     if speed != stage.clock.speed:
         stage.clock.run_at(speed)
+
+
+def _answers(watch: Watch, wanted: int) -> tuple[int, float]:
+    """Wait for so many answers, but not long; returns how many there were, and the real seconds it took."""
+    before, started = _answered(watch), time.monotonic()
+    while time.monotonic() - started < MEASURED_WITHIN_S and _answered(watch) - before < wanted:
+        time.sleep(_LOOK_REAL_S)
+    return _answered(watch) - before, time.monotonic() - started
 
 
 def _answered(watch: Watch) -> int:
