@@ -28,7 +28,7 @@ def test_described():
     """Each driver has its line, the chosen one is marked."""
     assert costs.describe("durable", 1800).splitlines() == [
         "cost       runner     $0.190: 30 runner minutes, 972 metrics read",
-        "cost *     durable    $0.004: 31 invocations of about a second, 372 metrics read",
+        "cost *     durable    $0.004: 31 invocations, 372 metrics read",
         "cost       codedeploy $0.180: 30 runner minutes that watch; CodeDeploy is free for Lambda",
     ]
 
