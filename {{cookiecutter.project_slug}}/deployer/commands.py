@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deployer import costs, github, report, rollout
 from deployer import estimate as estimates
-from deployer import github, report, rollout
 from deployer import plan as plans
 from deployer.apply import Release, apply, observe
 from deployer.aws import Aws, AwsFactory
@@ -62,12 +62,13 @@ def plan(context: Context, image_uri: str | None) -> Exit:
 
 
 def _outlook(context: Context, aws: Aws, alias: AliasState) -> str:
-    """Say what the environment's steps can prove with last week's traffic; one GetMetricData."""
+    """Say what the steps can prove with last week's traffic, and what they cost; one GetMetricData."""
     settings = context.config.environment(context.environment)
     calls, error_rate = aws.metrics().week(alias.routing.stable, context.clock.now())
     rollout_plan = settings.rollout_plan("plan", "next")
     found = estimates.estimate(rollout_plan, settings.gate_settings(), calls, error_rate)
-    return estimates.describe_estimate(found)
+    price = costs.describe(settings.driver, found.shortest_s) if rollout_plan.steps else ""
+    return f"{estimates.describe_estimate(found)}\n{price}".rstrip()
 
 
 def drift(context: Context) -> Exit:
