@@ -26,10 +26,11 @@ from deployer.metrics import MINUTE_S, NAMESPACE
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
 
-# Lambda tries an asynchronous event three times, so one bad event can spoil three minutes, never four.
+# Seven of eight: the alarm cannot compare, and an outage of five minutes that hits both versions spoils six.
+# One bad event spoils three, since Lambda tries an asynchronous one three times.
 # Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
-EVALUATED_MINUTES = 5
-BAD_MINUTES = 4
+EVALUATED_MINUTES = 8
+BAD_MINUTES = 7
 _BUSIER = 2.0  # how much busier than the hour before a minute of the rollout may be
 
 
@@ -37,11 +38,11 @@ def threshold(before: Counts) -> int:
     """Return from how many errors on a minute of the canary counts as bad; at least 1.
 
     `before` is what the stable version did in the hour before. As many errors as it made, at twice the
-    traffic, plus three standard deviations of a Poisson variable: a canary that is no worse passes even with
-    all traffic. The chance of four such minutes in five is below 1 in 1000 per hour.
+    traffic, plus two standard deviations of a Poisson variable: a canary that is no worse passes even with
+    all traffic. The chance of seven such minutes in eight is below 1 in 10 000 per hour.
     """
     expected = _BUSIER * before.errors / 60
-    return max(1, math.ceil(expected + 3 * math.sqrt(expected)))
+    return max(1, math.ceil(expected + 2 * math.sqrt(expected)))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from rehearsal.traffic import MINUTE_S, s3_event
 DENSE = Traffic(per_minute=40)  # for what can only be told from many requests
 SPARSE_PER_MINUTE = 4
 ARCHIVED_KEY = "archived.jpg"
-OUTAGE_S = 2 * MINUTE_S  # three bad minutes at the most: the guard's alarm wants four of five
+OUTAGE_S = 2 * MINUTE_S  # three bad minutes at the most: the guard's alarm wants seven of eight
 
 
 def slow_change(stage: Stage) -> Act:

@@ -52,8 +52,8 @@ def test_alarm_watches_the_canary_alone(guard: Guard, cloudwatch: Stubber) -> No
             ],
             "Statistic": "Sum",
             "Period": 60,
-            "EvaluationPeriods": 5,
-            "DatapointsToAlarm": 4,
+            "EvaluationPeriods": 8,
+            "DatapointsToAlarm": 7,
             "Threshold": 1,
             "ComparisonOperator": "GreaterThanOrEqualToThreshold",
             "TreatMissingData": "missing",
@@ -101,15 +101,15 @@ def test_somebody_else_may_delete_first(guard: Guard, cloudwatch: Stubber) -> No
     assert guard.disarm() == (f"{FN}-canary-42",)
 
 
-def test_one_bad_event_never_fires_it() -> None:
-    """Lambda tries an asynchronous event three times, which spoils three minutes: one too few."""
-    attempts = 3
-    assert attempts < BAD_MINUTES <= EVALUATED_MINUTES
+def test_one_bad_event_or_a_short_outage_never_fires_it() -> None:
+    """Three attempts of an asynchronous event, and five minutes that hit both versions, are too few minutes."""
+    attempts, outage = 3, 5 + 1  # five minutes touch six on the clock
+    assert max(attempts, outage) < BAD_MINUTES <= EVALUATED_MINUTES
 
 
 @pytest.mark.parametrize(
     ("errors", "expected"),
-    [(0, 1), (1, 1), (3, 2), (60, 7), (600, 34), (12_000, 460)],
+    [(0, 1), (1, 1), (6, 2), (60, 5), (600, 29), (12_000, 440)],
     ids=str,
 )
 def test_threshold_grows_with_what_is_usual(errors: int, expected: int) -> None:
@@ -126,7 +126,7 @@ def chance_per_minute(mean: float, limit: int) -> float:
 @pytest.mark.parametrize("per_minute", [10, 100, 1000, 10_000])
 @pytest.mark.parametrize("rate", [0.001, 0.005, 0.02])
 def test_healthy_canary_does_not_fire_it(per_minute: int, rate: float) -> None:
-    """With all traffic for an hour, a canary that is no worse fires it in less than one release of 1000."""
+    """With all traffic for an hour, a canary that is no worse fires it in less than one release of 10 000."""
     per_hour = round(60 * per_minute * rate)
     limit = threshold(Counts(calls=60 * per_minute, errors=per_hour))
     bad = chance_per_minute(per_minute * rate, limit)
@@ -134,7 +134,7 @@ def test_healthy_canary_does_not_fire_it(per_minute: int, rate: float) -> None:
         math.comb(EVALUATED_MINUTES, m) * bad**m * (1 - bad) ** (EVALUATED_MINUTES - m)
         for m in range(BAD_MINUTES, EVALUATED_MINUTES + 1)
     )
-    assert 60 * windows < 0.001
+    assert 60 * windows < 0.0001
 
 
 @pytest.mark.parametrize("per_minute", [10, 100, 1000, 10_000])
