@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ALIAS = "live"
 MINUTE_S = 60
-WORKERS = 4
+WORKERS = 3
 LATE_S = 30  # how long after its end a minute is published: what the engine's settling time is for
 MOST_VALUES = 150  # of one datum of PutMetricData
 LOOK_EVERY_REAL_S = 0.2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,16 +10,21 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 import pytest
 
+from deployer.counts import Counts
 from deployer.errors import DeployerError
+from deployer.metrics import Metrics
 from rehearsal.addresses import bridge_gateway
 from rehearsal.local_aws import ROOT, running
+from rehearsal.traffic import Counted, metric_data
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -109,6 +115,46 @@ def test_it_answers_and_ends_with_the_block() -> None:
         assert local_aws.state.is_dir()
     assert not answers(local_aws.endpoint)
     assert not local_aws.state.exists()
+
+
+def test_the_gate_reads_durations_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What traffic publishes comes back through the deployer's own queries: percentiles, and calls above a limit.
+
+    The local AWS also keeps a worker whose handler raised, or an outage would look like silence.
+    """
+    with running() as local_aws:
+        for name, value in local_aws.environment().items():
+            monkeypatch.setenv(name, value)
+        client = boto3.client("cloudwatch")
+        at = int(time.time()) // 60 * 60 - 600
+        published: Any = metric_data("fn", Counted(at, "7", (10, 1, 0), [100] * 8 + [800, 900]))
+        client.put_metric_data(Namespace="AWS/Lambda", MetricData=published)
+        metrics = Metrics(client, "fn")
+        [minute] = metrics.minutes(("6", "7"), at, at + 60.0, 799.0)
+        assert minute.canary == Counts(calls=10, errors=1, slow=2)
+        assert minute.stable == Counts()
+        assert metrics.baseline("7", at + 60).p90_ms == 810
+        assert _pids_of_three_failures() == 1
+
+
+def _pids_of_three_failures() -> int:
+    """Invoke a function that raises three times; returns how many processes served."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(
+            "index.py", "import os\ndef handler(event, context):\n    raise OSError(os.getpid())\n"
+        )
+    client = boto3.client("lambda")
+    client.create_function(
+        FunctionName="fails",
+        Runtime="python3.13",
+        Handler="index.handler",
+        Role="arn:aws:iam::000000000000:role/fails",
+        Code={"ZipFile": buffer.getvalue()},
+    )
+    answers = [client.invoke(FunctionName="fails", Payload=b"{}") for _ in range(3)]
+    assert all(answer.get("FunctionError") for answer in answers)
+    return len({json.loads(answer["Payload"].read())["errorMessage"] for answer in answers})
 
 
 @linux
