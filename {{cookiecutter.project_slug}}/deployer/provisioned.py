@@ -88,11 +88,13 @@ def make_ready(port: Provisioned, version: str, count: int, clock: Clock, say: C
         say(f"provision  {count} on version {version}")
         found = port.read(version)
     until = clock.now() + READY_S
-    while found is None or found.status == "IN_PROGRESS":
-        if clock.now() >= until:
-            break
-        clock.sleep(_POLL_S)
-        found = port.read(version)
+    try:
+        while (found is None or found.status == "IN_PROGRESS") and clock.now() < until:
+            clock.sleep(_POLL_S)
+            found = port.read(version)
+    except KeyboardInterrupt:
+        port.remove(version)
+        raise
     if found is not None and found.status == "READY":
         say(f"provision  {found.available} of {count} are ready on version {version}")
         return

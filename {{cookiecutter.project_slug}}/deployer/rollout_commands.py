@@ -198,12 +198,12 @@ def _run(around: Surroundings, made: RolloutPlan, *, detach: bool = False) -> Ex
                 else rollout.run(aws, wanted, context.clock)
             )
     except DeployerError:
-        around.clear()
+        around.clear(made.target)
         raise
     finally:
         summary = report.rollout_summary(ticks, function=aws.function_name, started_at=started_at)
         context.output.summarize(summary)
-    around.clear()
+    around.clear(made.target)
     match last.decision:
         case Rollback(reason) | Done(RolloutState.ROLLED_BACK, reason):
             raise DeployerError(

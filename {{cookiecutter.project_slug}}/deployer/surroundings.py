@@ -13,7 +13,7 @@ from deployer import credentials, provisioned
 from deployer.aws import Aws
 from deployer.errors import DeployerError
 from deployer.guard import Guard
-from deployer.model import AliasState, AliasWrite, RolloutPlan, RolloutState
+from deployer.model import AliasState, AliasWrite, RolloutPlan
 from deployer.notify import Notifier, Send, webhook
 
 if TYPE_CHECKING:
@@ -93,19 +93,21 @@ class Surroundings:
         """Tell of a write that was carried out."""
         self.notifier.announce(write, reason, self.context.clock.now() if at is None else at)
 
-    def clear(self) -> None:
-        """Put away what a rollout that is over no longer needs; while one runs, nothing."""
+    def clear(self, target: str | None = None) -> None:
+        """Put away what a rollout, of `target`, that is over or was refused no longer needs; else nothing."""
         if self.guard is None and not self.context.config.function.provisioned_concurrency:
             return
         try:
-            self._clear(self.aws.alias())
+            self._clear(self.aws.alias(), target)
         except DeployerError as error:
             self._left_over(error)
 
-    def _clear(self, alias: AliasState) -> None:
+    def _clear(self, alias: AliasState, target: str | None = None) -> None:
         has_provisioned = self.context.config.function.provisioned_concurrency > 0
         try:
             put_away(self.aws, self.guard, alias, has_provisioned=has_provisioned)
+            if target is not None and has_provisioned and _is_idle(target, alias):
+                self.aws.provisioned().remove(target)
         except DeployerError as error:
             self._left_over(error)
 
@@ -121,9 +123,15 @@ def put_away(aws: Aws, guard: Guard | None, alias: AliasState, *, has_provisione
     if guard is not None:
         guard.disarm()
     if marker is not None and has_provisioned:
-        idle = marker.from_version if marker.state is RolloutState.DONE else marker.to_version
-        if idle not in (alias.routing.stable, alias.routing.canary):
-            aws.provisioned().remove(idle)
+        for version in (marker.from_version, marker.to_version):
+            if _is_idle(version, alias):
+                aws.provisioned().remove(version)
+
+
+def _is_idle(version: str, alias: AliasState) -> bool:
+    """Tell whether a version serves nobody, and no rollout is about to change that."""
+    is_active = alias.marker is not None and alias.marker.is_active
+    return not is_active and version not in (alias.routing.stable, alias.routing.canary)
 
 
 def after_write(context: Context, aws: Aws, write: AliasWrite, reason: str) -> None:

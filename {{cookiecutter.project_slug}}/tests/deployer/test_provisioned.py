@@ -71,6 +71,18 @@ def test_one_that_failed_before_is_tried_again(warmth: FakeWarmth, clock: Virtua
     assert warmth.calls == ["put 42 5", "put 42 5"]
 
 
+def test_interrupted_waiting_leaves_nothing(warmth: FakeWarmth, clock: VirtualClock) -> None:
+    """Ctrl-C while it becomes ready takes it away: it would be paid for by the hour."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    clock.at(20, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        provisioned.make_ready(warmth.port(), "42", 5, clock, lambda _: None)
+    assert warmth.configs == {}
+
+
 def test_removing_what_is_not_there(warmth: FakeWarmth) -> None:
     """Nothing happens to a version without any."""
     warmth.port().remove("41")

@@ -303,6 +303,16 @@ def test_version_that_does_not_get_warm_gets_no_traffic(
     assert world.alarms.calls == []
 
 
+def test_refused_release_turns_cold_again(world: World) -> None:
+    """What was put in place for a rollout that is then refused is taken away."""
+    world.given_settings(warm=5)
+    world.warmth.configs["41"] = (5, 0.0)
+    world.aws.given_alias("x" * 90)
+    assert world.run("rollout", "start") == Exit.REFUSED
+    assert set(world.warmth.configs) == {"41"}
+    assert world.alarms.put == {}
+
+
 def test_warmth_is_nobodys_business_by_default(world: World) -> None:
     """With 0, Lambda is not even asked."""
     world.aws.provisioned = None
