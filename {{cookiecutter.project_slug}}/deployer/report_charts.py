@@ -48,7 +48,7 @@ def tone(event: Event) -> str:
         return "bad"
     if any(word in what for word in ("promote", "done", "finish")):
         return "good"
-    return "move" if any(word in what for word in ("weight", "start", "resume")) else "calm"
+    return "move" if any(word in what for word in ("weight", "start", "resume", "pause")) else "calm"
 
 
 def _weight_track(act: Act, scale: Scale, new: str | None) -> Track:

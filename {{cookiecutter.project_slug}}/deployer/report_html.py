@@ -57,7 +57,8 @@ text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--s
 .evidence.kind-0{stroke:var(--bad)}.evidence-end.kind-0{fill:var(--bad)}
 .evidence.kind-1{stroke:var(--slow)}.evidence-end.kind-1{fill:var(--slow)}
 .evidence.kind-2{stroke:var(--move)}.evidence-end.kind-2{fill:var(--move)}
-.limit{stroke:var(--ink);stroke-dasharray:5 4;opacity:.75}.limit-text{fill:var(--ink)}
+.limit{stroke:var(--ink);stroke-dasharray:5 4;opacity:.75}
+.limit-text{fill:var(--ink);paint-order:stroke;stroke:var(--card);stroke-width:4px}
 .key{white-space:nowrap}
 .key::before{content:"";display:inline-block;width:12px;border-top:3px solid var(--soft)}
 .key::before{margin-right:5px;vertical-align:middle}
