@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deployer import costs, github, report, rollout
+from deployer import codedeploy, costs, github, report, rollout
 from deployer import estimate as estimates
 from deployer import plan as plans
 from deployer.apply import Release, apply, observe
@@ -67,8 +67,13 @@ def _outlook(context: Context, aws: Aws, alias: AliasState) -> str:
     calls, error_rate = aws.metrics().week(alias.routing.stable, context.clock.now())
     rollout_plan = settings.rollout_plan("plan", "next")
     found = estimates.estimate(rollout_plan, settings.gate_settings(), calls, error_rate)
-    price = costs.describe(settings.driver, found.shortest_s) if rollout_plan.steps else ""
-    return f"{estimates.describe_estimate(found)}\n{price}".rstrip()
+    lines = [estimates.describe_estimate(found)]
+    if rollout_plan.steps:
+        lines.append(costs.describe(settings.driver, found.shortest_s))
+    if settings.driver == "codedeploy":
+        problems = codedeploy.refusals(settings, rollout_plan, watched_alarms(context, aws))
+        lines += [f"refused    {problem}" for problem in problems]
+    return "\n".join(lines)
 
 
 def drift(context: Context) -> Exit:

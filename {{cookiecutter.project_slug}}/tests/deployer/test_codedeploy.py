@@ -337,6 +337,19 @@ class TestCommand:
         )
         assert aws.writes == []
 
+    def test_planned(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+        """The plan says what CodeDeploy will refuse, and what each driver costs."""
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "deploy.toml").write_text(SETTINGS.replace("alarms", "final_bake_s = 300\nalarms"))
+        (tmp_path / "infra").mkdir()
+        (tmp_path / "infra" / "service.yaml").write_text("")
+        aws = FakeAws()
+        aws.cloudformation = NoStack()  # type: ignore[attr-defined]
+        assert main(["plan"], clock=VirtualClock(), aws=lambda _config, _environment: aws) == Exit.DONE  # type: ignore[arg-type,return-value]
+        out = capsys.readouterr().out
+        assert "refused    final_bake_s = 300: it watches nothing after the last shift" in out
+        assert "cost *     codedeploy $0.060: 10 runner minutes" in out
+
     def test_promoted(self, start):
         """After a success the alias says which version was stable before, so that `rollback` is one call."""
         aws, stubbed = FakeAws(), Stubbed()
