@@ -292,6 +292,14 @@ class NoStack:
         return {"TemplateBody": ""}
 
 
+class LastWeek:
+    """A function that was called a hundred times a minute, and one call in a thousand failed."""
+
+    def week(self, _version: str, _now: float) -> tuple[list[float], float]:
+        """Return calls minute by minute, and the share that failed."""
+        return [100.0] * 60, 0.001
+
+
 SETTINGS = """
 [project]
 name = "Resizer"
@@ -345,6 +353,7 @@ class TestCommand:
         (tmp_path / "infra" / "service.yaml").write_text("")
         aws = FakeAws()
         aws.cloudformation = NoStack()  # type: ignore[attr-defined]
+        aws.metrics = LastWeek  # type: ignore[assignment,method-assign]
         assert main(["plan"], clock=VirtualClock(), aws=lambda _config, _environment: aws) == Exit.DONE  # type: ignore[arg-type,return-value]
         out = capsys.readouterr().out
         assert "refused    final_bake_s = 300: it watches nothing after the last shift" in out
