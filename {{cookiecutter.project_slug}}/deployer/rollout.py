@@ -252,11 +252,10 @@ def wish(aws: Aws, plan: RolloutPlan, wanted: Wish, clock: Clock, why: str) -> A
 
 
 def _shows(alias: AliasState, write: AliasWrite | None) -> bool:
-    """Tell whether the alias is as that write left it."""
-    return write is not None and (alias.description, alias.routing) == (
-        write.description,
-        Routing(write.version, write.canary, write.weight_pct),
-    )
+    """Tell whether that write was carried out: a marker is written once, whatever weights Lambda shows."""
+    if write is None or (alias.description, alias.routing.stable) != (write.description, write.version):
+        return False
+    return alias.marker is not None or alias.routing == Routing(write.version, write.canary, write.weight_pct)
 
 
 def is_owned_by(rollout_id: str, owner: str) -> bool:

@@ -30,7 +30,8 @@ OUTAGE = replace(HEALTHY, outage=(_START + 200, _START + 500, 0.3))
 
 def of(plan: RolloutPlan, name: str) -> tuple[Scenario, ...]:
     """Return every scenario of a plan."""
-    impatient = replace(plan, max_pause_s=300)  # the same rules as for an hour, and far fewer seconds to look at
+    # The same rules as for an hour, and far fewer seconds to look at.
+    impatient = replace(plan, max_pause_s=300, max_extend_s=120)
     return (
         Scenario(f"{name}, healthy", plan, HEALTHY),
         Scenario(f"{name}, broken", plan, BROKEN),
@@ -42,7 +43,7 @@ def of(plan: RolloutPlan, name: str) -> tuple[Scenario, ...]:
         Scenario(f"{name}, alarm in the first step", plan, HEALTHY, ((130, AlarmState.ALARM),)),
         Scenario(f"{name}, alarm deleted", plan, HEALTHY, ((730, AlarmState.MISSING),)),
         Scenario(f"{name}, hardly any traffic", impatient, QUIET),
-        Scenario(f"{name}, little traffic is promoted", replace(plan, on_low_traffic=OnLowTraffic.PROMOTE), QUIET),
+        Scenario(f"{name}, little traffic is promoted", replace(impatient, on_low_traffic=OnLowTraffic.PROMOTE), QUIET),
         Scenario(f"{name}, broken, observed", replace(plan, only_observes=True), BROKEN),
         Scenario(f"{name}, healthy, cancel holds", plan, HEALTHY, holds_on_cancel=True),
         Scenario(f"{name}, provisioned concurrency moves", plan, HEALTHY, transient_s=100.0),

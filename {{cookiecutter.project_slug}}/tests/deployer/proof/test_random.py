@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deployer import rollout
+from deployer.counts import GateSettings
 from deployer.errors import DeployerError
-from deployer.model import AlarmState, OnLowTraffic, OnSlow, RolloutPlan, Step
+from deployer.model import AlarmState, OnLowTraffic, OnSlow, Outcome, RolloutPlan, Step
 from deployer.moves import Wish
 from tests.deployer.fakes import Traffic
 from tests.deployer.proof.invariants import check
@@ -63,11 +64,11 @@ faults_of_a_process = st.lists(
 )
 def test_whatever_happens_the_invariants_hold(plan, traffic, changes, faults, wishes, holds, transient_s):
     """Any plan, traffic, faults and wishes: it ends done or rolled back, and every invariant holds on the way."""
+    judging = GateSettings(compare_slow=plan.on_slow is not OnSlow.OFF, slow_outcome=Outcome.FAIL)
     disturbances = len(wishes) + sum(map(len, faults))
     grace_s = disturbances * (1200 + plan.max_pause_s + sum(step.bake_s for step in plan.steps) + plan.max_extend_s)
-    scenario = Scenario(
-        "random", plan, traffic, tuple(sorted(changes, key=lambda change: change[0])), holds, transient_s, grace_s
-    )
+    in_order = tuple(sorted(changes, key=lambda change: change[0]))
+    scenario = Scenario("random", plan, traffic, in_order, holds, transient_s, grace_s, judging)
     aws = scenario.world()
     for second, wish in wishes:
         aws.clock.at(second, lambda wish=wish: ask(aws, plan, wish))

@@ -1,0 +1,67 @@
+"""Every fault at every call and a cancel in every second of the standard plan, for good and bad versions.
+
+`python -m tests.deployer.proof` looks at more plans and at two faults in one rollout.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployer import config
+from deployer.model import RolloutPlan
+from tests.deployer.proof import __main__ as proof
+from tests.deployer.proof.explore import Explorer
+from tests.deployer.proof.process import Scenario
+from tests.deployer.proof.scenarios import LONG, STANDARD, of
+
+ROOT = Path(config.__file__).parents[1]
+ENDS_BADLY = ("broken", "alarm in the first step", "slower, goes back")
+
+
+def production() -> RolloutPlan:
+    """Return the plan of deploy.toml's production environment."""
+    text = (ROOT / "deploy.toml").read_text(encoding="utf-8")
+    head = '[project]\nname = "x"\n[function]\nname = "xx"\nregion = "eu-west-1"\narchitecture = "arm64"\n'
+    settings = config.parse(head + text[text.index("[environments.staging]") :])
+    return settings.environment("production").rollout_plan(STANDARD.id, STANDARD.target)
+
+
+@pytest.mark.skipif("{{" not in (ROOT / "deploy.toml").read_text(encoding="utf-8"), reason="the user's own steps")
+def test_the_standard_plan_is_the_one_shipped():
+    """What is proven here is what deploy.toml ships with."""
+    assert production() == STANDARD
+
+
+@pytest.mark.parametrize("scenario", of(STANDARD, "standard"), ids=lambda scenario: scenario.name)
+def test_a_fault_at_any_moment_of_the_standard_plan(scenario: Scenario):
+    """Crash, conflict, throttle, lost answer at every call, cancel at every call and second: every run ends well."""
+    found = Explorer(scenario).explore(1)
+    assert found.runs > 300
+    assert found.done + found.rolled_back == found.runs
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [scenario for scenario in of(LONG, "5/10/25 %") if scenario.name.partition(", ")[2] in ENDS_BADLY],
+    ids=lambda scenario: scenario.name,
+)
+def test_a_fault_at_any_moment_of_the_long_plan(scenario: Scenario):
+    """The recommended ramp, for versions that have to go back."""
+    assert Explorer(scenario).explore(1).runs > 300
+
+
+@pytest.mark.parametrize("name", ["broken", "alarm in the first step"])
+def test_two_faults_at_any_two_moments(name: str):
+    """Every pair of faults at every pair of moments, for versions that have to go back."""
+    scenario = next(s for s in of(STANDARD, "standard") if s.name == f"standard, {name}")
+    assert Explorer(scenario).explore(2).runs > 50_000
+
+
+def test_the_published_table_is_of_these_scenarios():
+    """docs/rollout-proof.md has a row for every scenario, and the command that made it."""
+    text = (ROOT / "docs" / "rollout-proof.md").read_text(encoding="utf-8")
+    assert proof.COMMAND in text
+    for scenario in (*of(STANDARD, proof.STANDARD_NAME), *of(LONG, proof.LONG_NAME)):
+        assert f"| {scenario.name} |" in text
