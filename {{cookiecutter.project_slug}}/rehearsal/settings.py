@@ -6,13 +6,14 @@ last for minutes. The steps, the final bake and every limit stay the user's.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
 
 from deployer.errors import DeployerError
 
-Value = str | int
+Value = str | int | list[str]
 
 # Every act begins from these; an act about one of them sets it to what it shows.
 COMMON: Mapping[str, Value] = {
@@ -24,6 +25,7 @@ COMMON: Mapping[str, Value] = {
     "mode": "act",
     "driver": "runner",
     "second_rollout": "refuse",
+    "alarms": [],  # those of your account do not exist here
 }
 
 
@@ -34,12 +36,17 @@ def adapted(text: str, environment: str, values: Mapping[str, Value]) -> str:
     """
     head, table, rest = _split(text, environment)
     for key, value in values.items():
-        line = f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}"
-        table, replaced = re.subn(rf"(?m)^[ \t]*{key}[ \t]*=.*$", line, table, count=1)
+        line = f"{key} = {json.dumps(value)}"
+        # A list may go over several lines.
+        before = rf"(?m)^[ \t]*{key}[ \t]*=[ \t]*(?:\[[^\]]*\]|.*$)"
+        table, replaced = re.subn(before, lambda _, line=line: line, table, count=1)
         if not replaced:
             table = f"{line}\n{table}"
     changed = f"{head}{table}{rest}"
-    found = tomllib.loads(changed)["environments"][environment]
+    try:
+        found = tomllib.loads(changed)["environments"][environment]
+    except tomllib.TOMLDecodeError as error:
+        raise _unreadable(environment) from error
     if any(found.get(key) != value for key, value in values.items()):
         raise _unreadable(environment)
     return changed

@@ -21,7 +21,9 @@ steps = [
   { weight_pct = 10, bake_s = 300 },
 ]
 min_canary_invocations = 50  # per step
-alarms = []
+alarms = [
+  "mine",
+]  # of this account
 
 [scan]
 settle_s = 8
@@ -32,10 +34,12 @@ def test_values_are_replaced_or_added_in_their_table_only() -> None:
     """A value that is there is replaced, one that is not is added, and other tables stay as they are."""
     before = tomllib.loads(TEXT)
     after = tomllib.loads(
-        adapted(TEXT, "production", {"min_canary_invocations": 3, "settle_s": 60, "on_slow": "off"})
+        adapted(
+            TEXT, "production", {"min_canary_invocations": 3, "settle_s": 60, "on_slow": "off", "alarms": []}
+        )
     )
     expected = before["environments"]["production"]
-    expected |= {"min_canary_invocations": 3, "settle_s": 60, "on_slow": "off"}
+    expected |= {"min_canary_invocations": 3, "settle_s": 60, "on_slow": "off", "alarms": []}
     assert after == before
 
 
@@ -61,7 +65,7 @@ def test_another_form_is_one_clear_error(text: str) -> None:
 def test_every_changed_value_is_a_setting_that_is_allowed() -> None:
     """What all acts change are settings deploy.toml knows, and steps and limits are not among them."""
     Environment.model_validate(dict(COMMON))
-    kept = {"steps", "final_bake_s", "alpha", "error_floor_pct", "max_error_pct", "alarms"}
+    kept = {"steps", "final_bake_s", "alpha", "error_floor_pct", "max_error_pct"}
     assert not kept & set(COMMON)
     assert "settle_s = 60" in described(COMMON)
 
