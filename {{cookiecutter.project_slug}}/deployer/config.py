@@ -122,6 +122,18 @@ class Environment(_Section):
         return self
 
     @model_validator(mode="after")
+    def _steps_hold_a_closed_minute(self) -> Self:
+        # Up to a minute until the next one begins, the minute itself, and the time its numbers settle in.
+        least = self.settle_s + 120
+        shortest = min((step.bake_s for step in self.steps), default=least)
+        if self.driver != "codedeploy" and shortest < least:  # CodeDeploy judges no minutes
+            raise ValueError(
+                f"steps with `bake_s` of at least {least} (`settle_s` and two minutes), found {shortest}: "
+                "a shorter one ends before a minute of it can be judged"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _somebody_waits_that_long(self) -> Self:
         longest = max([*(step.bake_s for step in self.steps), self.final_bake_s])
         if self.driver == "runner" and longest > RUNNER_BAKE_S:

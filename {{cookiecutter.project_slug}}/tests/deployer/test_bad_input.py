@@ -1,0 +1,48 @@
+"""Input that would only show after traffic moved is refused before, with one message each."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployer import config
+from deployer.errors import DeployerError
+
+SETTINGS = """
+[project]
+name = "Image Resizer"
+[function]
+name = "image-resizer"
+region = "eu-west-1"
+architecture = "arm64"
+[environments.production]
+"""
+
+
+def refusal(line: str) -> str:
+    """Return why a line in the production environment is refused."""
+    with pytest.raises(DeployerError) as caught:
+        config.parse(SETTINGS + line)
+    return caught.value.found or ""
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        pytest.param("steps = [{ weight_pct = 10, bake_s = 239 }]", "`bake_s` of at least 240", id="bake too short to judge"),
+        pytest.param("settle_s = 300\nsteps = [{ weight_pct = 10, bake_s = 300 }]", "`bake_s` of at least 420", id="bake shorter than metrics need"),
+        pytest.param('alarms = ["arn:aws:cloudwatch:us-east-1:123456789012:alarm:mine"]', "alarms of region eu-west-1", id="alarm of another region"),
+        pytest.param("alpha = 0.0", "alpha", id="alpha of zero"),
+        pytest.param("alpha = 0.5", "alpha", id="alpha of a half"),
+        pytest.param("steps = [{ weight_pct = 0, bake_s = 300 }]", "weight_pct", id="weight of zero"),
+        pytest.param("steps = [{ weight_pct = 100, bake_s = 300 }]", "weight_pct", id="weight of a hundred"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_cannot_work_is_refused(line, words):
+    """The message names the key and what would be allowed."""
+    assert words in refusal(line)
+
+
+def test_an_alarm_by_arn_is_watched_by_its_name():
+    """An alarm of the function's own region may be named either way."""
+    read = config.parse(SETTINGS + 'alarms = ["arn:aws:cloudwatch:eu-west-1:123456789012:alarm:mine", "other"]')
+    assert read.environment("production").alarm_names() == ("mine", "other")
