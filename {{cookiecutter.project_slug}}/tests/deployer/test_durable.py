@@ -505,6 +505,13 @@ class TestPackage:
         )
         assert {"rich", "typer", "PIL"} & set(ast.literal_eval(told.stdout)) == set()
 
+    def test_every_client_has_its_data(self):
+        """Each AWS service `deployer.aws` makes a client of is described in the package."""
+        source = (Path(package.__file__).parent / "aws.py").read_text(encoding="utf-8")
+        used = set(re.findall(r'session\.client\(\s*"(\w+)"', source))
+        assert len(used) > 4
+        assert used <= set(package._SERVICES)
+
     def test_no_installer(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         """Dependencies that cannot be installed are an error with the installer's words."""
         (tmp_path / "deployer").mkdir()
