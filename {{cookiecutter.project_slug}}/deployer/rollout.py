@@ -6,6 +6,7 @@ Nothing is kept between ticks but the alias itself, so a killed process loses no
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from deployer import canary, moves
@@ -99,7 +100,7 @@ def run(aws: Aws, rollout: Rollout, clock: Clock) -> Tick:
     unanswered: Tick | None = None
     while True:
         if rollout.stop.signal:
-            raise _interrupted(aws, rollout)
+            raise _interrupted(aws, rollout, unanswered)
         try:
             last = tick(aws, plan, rollout.gate, clock)
             if unanswered is not None and _shows(last.alias, unanswered.written):
@@ -150,7 +151,10 @@ def _wait(clock: Clock, seconds: float, stop: Stop) -> None:
         clock.sleep(min(left, _SLICE_S))
 
 
-def _interrupted(aws: Aws, rollout: Rollout) -> DeployerError:
+def _interrupted(aws: Aws, rollout: Rollout, unanswered: Tick | None) -> DeployerError:
+    with suppress(Unavailable):  # what cannot be told now must not stand in the way of rolling back
+        if unanswered is not None and _shows(aws.alias(), unanswered.written):
+            rollout.tell(unanswered)
     if rollout.holds_on_cancel:
         return DeployerError(
             f"stopped by {rollout.stop.signal}, and the traffic stays as it is (on_cancel = hold)",
@@ -158,7 +162,7 @@ def _interrupted(aws: Aws, rollout: Rollout) -> DeployerError:
             exit_code=Exit.INTERRUPTED,
         )
     outcome = roll_back(aws, reason=f"stopped by {rollout.stop.signal}", only_owner=rollout.plan.id)
-    where = f"all traffic is on version {outcome.version}" if outcome.version else "no traffic had moved"
+    where = f"all traffic is on version {outcome.version}" if outcome.version else outcome.reason
     if outcome.write is not None:
         rollout.tell_back(outcome.write, outcome.reason)
     return DeployerError(

@@ -89,7 +89,10 @@ class Traffic:
             return math.floor(per_second * per_call * until) - math.floor(per_second * per_call * since)
 
         return Counts(
-            whole(1.0), whole(rate), whole(self.slow.get(version, 0.0)), whole(self.throttled.get(version, 0.0))
+            whole(1.0),
+            whole(rate),
+            whole(self.slow.get(version, 0.0)),
+            whole(self.throttled.get(version, 0.0)),
         )
 
 
@@ -141,9 +144,7 @@ class FakeMetrics:
         """Return the hour before, in which the stable version had all traffic."""
         with self.aws.call("GetMetricData"):
             traffic = self.aws.traffic
-            return Baseline(
-                traffic.counts(stable, 1.0, until - 3600, until), traffic.p90_ms, traffic.p99_ms
-            )
+            return Baseline(traffic.counts(stable, 1.0, until - 3600, until), traffic.p90_ms, traffic.p99_ms)
 
     def minutes(
         self, versions: tuple[str, str], since: int, until: float, slow_ms: float | None
@@ -415,7 +416,9 @@ class FakeAws:
 
     def _refuse_while_updating(self) -> None:
         if self.clock.now() < self._updated_at + self.update_s:
-            _refuse("ResourceConflictException", "An update is in progress for resource: " + self.function_name)
+            _refuse(
+                "ResourceConflictException", "An update is in progress for resource: " + self.function_name
+            )
 
     def call(self, name: str) -> _Call:
         """Return what surrounds one call: it is counted, and what was given for its number happens."""

@@ -93,7 +93,12 @@ def test_an_alarm_that_does_not_exist_is_missing(aws):
             "describe_alarms",
             {
                 "MetricAlarms": [
-                    {"AlarmName": "a", "StateValue": "ALARM", "StateTransitionedTimestamp": since, "StateUpdatedTimestamp": 1}
+                    {
+                        "AlarmName": "a",
+                        "StateValue": "ALARM",
+                        "StateTransitionedTimestamp": since,
+                        "StateUpdatedTimestamp": 1,
+                    }
                 ],
                 "CompositeAlarms": [{"AlarmName": "c", "StateValue": "INSUFFICIENT_DATA"}],
             },

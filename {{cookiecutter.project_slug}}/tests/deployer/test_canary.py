@@ -203,7 +203,9 @@ aliases = st.builds(
 )
 # Half of them are where the marker says they are, or the interesting rules would hardly ever be reached.
 plausible = st.builds(
-    lambda step, state, since_s: replace(at_step(step, state), marker=replace(at_step(step).marker, state=state, since_s=since_s)),
+    lambda step, state, since_s: replace(
+        at_step(step, state), marker=replace(at_step(step).marker, state=state, since_s=since_s)
+    ),
     st.integers(1, 3),
     st.sampled_from([RolloutState.RUN, RolloutState.PAUSE, RolloutState.BAKE]),
     st.integers(0, 5000),
@@ -216,7 +218,9 @@ evidences = st.builds(
         max_size=2,
     ),
     verdicts=st.lists(
-        st.builds(Verdict, st.sampled_from(Outcome), st.just("why"), st.sampled_from(["errors", canary.SLOW])),
+        st.builds(
+            Verdict, st.sampled_from(Outcome), st.just("why"), st.sampled_from(["errors", canary.SLOW])
+        ),
         max_size=2,
     ).map(tuple),
     blind_s=st.floats(0, 5000),

@@ -37,7 +37,11 @@ def test_a_good_file_becomes_a_plan():
     plan = read.environment("production").rollout_plan("7f3a", "42")
     assert plan.steps == (Step(10, 300), Step(50, 600))
     assert (plan.final_bake_s, plan.max_extend_s, plan.max_pause_s) == (120, 600, 3600)
-    assert (plan.on_low_traffic, plan.on_slow, plan.only_observes) == (OnLowTraffic.PAUSE, OnSlow.PAUSE, False)
+    assert (plan.on_low_traffic, plan.on_slow, plan.only_observes) == (
+        OnLowTraffic.PAUSE,
+        OnSlow.PAUSE,
+        False,
+    )
     assert read.environment("staging").rollout_plan("7f3a", "42").steps == ()
     assert read.function_name("production") == "image-resizer-production"
     assert read.platform() == "linux/arm64"

@@ -43,7 +43,9 @@ def test_a_stale_revision_is_refused_in_lambdas_words():
     aws.update_alias(AliasWrite("41", ""), revision=revision)
     with pytest.raises(Conflict) as caught:
         aws.update_alias(AliasWrite("41", ""), revision=revision)
-    assert caught.value.found.startswith("PreconditionFailedException: The Revision Id provided does not match")
+    assert caught.value.found.startswith(
+        "PreconditionFailedException: The Revision Id provided does not match"
+    )
 
 
 def test_an_update_in_progress_refuses_the_next():

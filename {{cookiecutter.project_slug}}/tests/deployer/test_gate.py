@@ -27,9 +27,7 @@ def begun(clock, **about):
     """Return an AWS on which the first step began just now."""
     aws = FakeAws(clock, **about)
     alias = aws.alias()
-    aws.update_alias(
-        write_for(SetWeight(1, 10, ""), PLAN, alias, clock.now()), revision=alias.revision
-    )
+    aws.update_alias(write_for(SetWeight(1, 10, ""), PLAN, alias, clock.now()), revision=alias.revision)
     aws.calls.clear()
     return aws
 

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from deployer import marker
 from deployer.model import Marker, RolloutState
 
-RUNNING = Marker(
-    "7f3a", "41", "42", 5, (1_763_712_000, 1_763_712_312), "9c1e", RolloutState.RUN
-)
+RUNNING = Marker("7f3a", "41", "42", 5, (1_763_712_000, 1_763_712_312), "9c1e", RolloutState.RUN)
 
 
 def test_it_reads_as_specified():

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from deployer import report
-from deployer.moves import write_for
 from deployer.model import (
     Done,
     Evidence,
@@ -22,6 +21,7 @@ from deployer.model import (
     Tick,
     Wait,
 )
+from deployer.moves import write_for
 from tests.deployer.test_canary import BAKING, OK, PAUSED, PLAN, START, at_step, untouched
 
 TICKS = [

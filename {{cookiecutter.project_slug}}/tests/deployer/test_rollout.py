@@ -48,7 +48,9 @@ def new(**about):
 
 def rollout_of(plan=PLAN, told=None, **about):
     """Return what `run` needs, with a gate nothing has been asked of yet."""
-    return rollout.Rollout(plan, Gate(JUDGING, ("errors",)), (told if told is not None else []).append, **about)
+    return rollout.Rollout(
+        plan, Gate(JUDGING, ("errors",)), (told if told is not None else []).append, **about
+    )
 
 
 def go(aws, clock, plan=PLAN, **about):
@@ -306,7 +308,9 @@ def test_a_signal_while_aws_is_busy_still_gives_the_traffic_back():
     """A throttled call on the way back is asked again: a cancelled job has no later."""
     aws, clock = new()
     stop = rollout.Stop()
-    clock.at(100, lambda: (stop("SIGINT"), aws.given_throttling(*range(len(aws.calls) + 1, len(aws.calls) + 4))))
+    clock.at(
+        100, lambda: (stop("SIGINT"), aws.given_throttling(*range(len(aws.calls) + 1, len(aws.calls) + 4)))
+    )
     with pytest.raises(DeployerError) as caught:
         go(aws, clock, stop=stop)
     assert caught.value.exit_code == Exit.INTERRUPTED
@@ -363,7 +367,9 @@ def test_an_endless_conflict_ends_and_gives_the_traffic_back():
     rollout.begin(aws, rollout_of(), clock)
     clock.sleep(300)
     conflicts = iter(range(rollout.CONFLICT_LIMIT + 1))
-    aws.before_call = lambda name: name == "UpdateAlias" and next(conflicts, None) is not None and aws.someone_else_writes()
+    aws.before_call = lambda name: (
+        name == "UpdateAlias" and next(conflicts, None) is not None and aws.someone_else_writes()
+    )
     with pytest.raises(Conflict):
         go(aws, clock, replace(PLAN, is_begun=True))
     assert aws.routing == Routing("41")

@@ -49,14 +49,14 @@ def never_raises_the_weight_after_a_fail(story: Story) -> None:
 
 
 def rolls_back_what_failed(story: Story) -> None:
-    """The tick that is shown a fail is the tick that gives the traffic back."""
+    """Give the traffic back in the very tick that is shown a fail."""
     for tick in story.told:
         if has_failed(tick) and not story.scenario.plan.only_observes:
             assert isinstance(tick.decision, Rollback), f"it decided {tick.decision}"
 
 
 def rolls_back_to_what_was(story: Story) -> None:
-    """A rollback leaves the version that was stable, no weights, and the people's own words."""
+    """Leave, after a rollback, the version that was stable, no weights, and the people's own words."""
     for write in _writes(story):
         text, found = marker.parse(write.description)
         assert text == TEXT, f"the text became {text!r}"
@@ -73,7 +73,7 @@ def writes_under_the_revision_it_decided_on(story: Story) -> None:
 
 
 def tells_every_transition_once(story: Story) -> None:
-    """What was written is told once; only a process that was killed may leave its last write untold."""
+    """Tell what was written exactly once; only a process that was killed may leave its last write untold."""
     told = [tick.written for tick in story.told if tick.written] + list(story.told_back)
     writes = [written.write for written in story.written if written.actor == "driver"]
     for write in told:
@@ -91,12 +91,14 @@ def terminates(story: Story) -> None:
 
 
 def makes_at_most_six_calls_in_a_tick(story: Story) -> None:
-    """A tick that nothing disturbs asks AWS at most six times, and writes at most once."""
+    """Ask AWS at most six times in a tick that nothing disturbs, and write at most once."""
     if not story.faults and story.end != "gone" and len(story.told) == 1:
         assert len(story.calls) <= MOST_CALLS_IN_A_TICK, f"it made {story.calls}"
     writes_since_a_look = 0
     for call in story.calls:
-        writes_since_a_look = {"GetAlias": 0, "UpdateAlias": writes_since_a_look + 1}.get(call, writes_since_a_look)
+        writes_since_a_look = {"GetAlias": 0, "UpdateAlias": writes_since_a_look + 1}.get(
+            call, writes_since_a_look
+        )
         assert writes_since_a_look <= 1, "it wrote twice without looking"
 
 
@@ -133,7 +135,12 @@ def bakes_every_step(story: Story) -> None:
     plan = story.scenario.plan
     for tick in story.told:
         found = tick.alias.marker
-        if tick.written is None or found is None or not found.is_active or isinstance(tick.decision, Rollback):
+        if (
+            tick.written is None
+            or found is None
+            or not found.is_active
+            or isinstance(tick.decision, Rollback)
+        ):
             continue
         after = marker.parse(tick.written.description)[1]
         if after is None or (after.step == found.step and after.state is not RolloutState.DONE):
@@ -145,13 +152,15 @@ def bakes_every_step(story: Story) -> None:
 
 
 def answers_a_signal_at_once(story: Story) -> None:
-    """A cancelled process that nothing else disturbs ends within a second, and holds or gives the traffic back."""
+    """End within a second of a cancel that nothing else disturbs, and hold or give the traffic back."""
     if story.stopped_at is None or len(story.faults) > 1 or story.has_died:
         return
     assert story.after.at - story.stopped_at <= 1.0, f"it went on for {story.after.at - story.stopped_at} s"
     is_untouched = not story.written and story.before.state is None
     if story.raised and not story.scenario.holds_on_cancel and not is_untouched:
-        assert story.after.state in (RolloutState.ROLLED_BACK, RolloutState.DONE), f"it left {story.after.state}"
+        assert story.after.state in (RolloutState.ROLLED_BACK, RolloutState.DONE), (
+            f"it left {story.after.state}"
+        )
 
 
 INVARIANTS: tuple[Invariant, ...] = (
@@ -208,4 +217,3 @@ def _routing(write: AliasWrite) -> Routing:
 def _weight(routing: Routing) -> int:
     """Return the canary's share in percent."""
     return 100 if routing.stable == CANARY else routing.weight_pct
-

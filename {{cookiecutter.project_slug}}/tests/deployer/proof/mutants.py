@@ -112,7 +112,9 @@ def forget(engine: Engine) -> None:
 def _among_themselves(source: str, package: str) -> str:
     """Let the copies import each other instead of the originals."""
     names = "|".join(COPIED)
-    source = re.sub(rf"^from deployer\.({names}) import", rf"from {package}.\1 import", source, flags=re.MULTILINE)
+    source = re.sub(
+        rf"^from deployer\.({names}) import", rf"from {package}.\1 import", source, flags=re.MULTILINE
+    )
     return re.sub(
         rf"^from deployer import ((?:{names})(?:, (?:{names}))*)$",
         rf"from {package} import \1",

@@ -89,7 +89,11 @@ class Scenario:
     def world(self) -> FakeAws:
         """Return the world before the rollout."""
         aws = FakeAws(
-            VirtualClock(), traffic=self.traffic, description=TEXT, stable=STABLE, transient_s=self.transient_s
+            VirtualClock(),
+            traffic=self.traffic,
+            description=TEXT,
+            stable=STABLE,
+            transient_s=self.transient_s,
         )
         for seconds, state in self.alarms:
             aws.given_alarm_later(seconds, "errors", state)
@@ -195,7 +199,7 @@ class _Endless(BaseException):
     """The process asks and asks."""
 
 
-def play(
+def play(  # noqa: C901, PLR0915 - one process, from its beginning to its end
     engine: Engine, scenario: Scenario, node: Node, faults: tuple[Fault, ...], *, rests: bool = True
 ) -> Played:
     """Go on from `node`, which is used up, until the next rest, or with `rests` False to the process's end."""
@@ -220,7 +224,13 @@ def play(
             aws.faults[fault.call] = _what_happens(fault.kind, aws, cancel)
 
     def before_call(name: str) -> None:
-        if rests and told and name == "GetAlias" and not stop.signal and not _is_over(told[-1], scenario.plan):
+        if (
+            rests
+            and told
+            and name == "GetAlias"
+            and not stop.signal
+            and not _is_over(told[-1], scenario.plan)
+        ):
             raise _Rest
         if len(call_times) > (MOST_CALLS if rests else 50 * MOST_CALLS):
             raise _Endless

@@ -43,7 +43,11 @@ def of(plan: RolloutPlan, name: str) -> tuple[Scenario, ...]:
         Scenario(f"{name}, alarm in the first step", plan, HEALTHY, ((130, AlarmState.ALARM),)),
         Scenario(f"{name}, alarm deleted", plan, HEALTHY, ((730, AlarmState.MISSING),)),
         Scenario(f"{name}, hardly any traffic", impatient, QUIET),
-        Scenario(f"{name}, little traffic is promoted", replace(impatient, on_low_traffic=OnLowTraffic.PROMOTE), QUIET),
+        Scenario(
+            f"{name}, little traffic is promoted",
+            replace(impatient, on_low_traffic=OnLowTraffic.PROMOTE),
+            QUIET,
+        ),
         Scenario(f"{name}, broken, observed", replace(plan, only_observes=True), BROKEN),
         Scenario(f"{name}, healthy, cancel holds", plan, HEALTHY, holds_on_cancel=True),
         Scenario(f"{name}, provisioned concurrency moves", plan, HEALTHY, transient_s=100.0),

@@ -90,7 +90,10 @@ def story(aws) -> list[object]:
     aws.update_alias(AliasWrite("1", "mine", "2", 7), revision=first.revision)
     second = aws.alias()
     told += ["weights are set", seen(second), first.revision != second.revision]
-    told += ["a stale revision", kind_of(lambda: aws.update_alias(AliasWrite("2", "x"), revision=first.revision))]
+    told += [
+        "a stale revision",
+        kind_of(lambda: aws.update_alias(AliasWrite("2", "x"), revision=first.revision)),
+    ]
     told += ["changes nothing", seen(aws.alias())]
     aws.update_alias(AliasWrite("1", "mine", "2", 7), revision=second.revision)
     third = aws.alias()
@@ -101,7 +104,10 @@ def story(aws) -> list[object]:
     told += ["the versions", aws.newest_version(), aws.describe_version("2")["version"]]
     found = aws.alarms(gate.alarms)
     told += ["alarms", {name: reading.state for name, reading in found.items()}]
-    told += ["a long description", kind_of(lambda: aws.update_alias(AliasWrite("1", "x" * 257), revision="r"))[0]]
+    told += [
+        "a long description",
+        kind_of(lambda: aws.update_alias(AliasWrite("1", "x" * 257), revision="r"))[0],
+    ]
     watched = Gate(GateSettings(), ("errors",))
     rollout.begin(aws, rollout.Rollout(PLAN, watched, lambda _: None), clock)
     told += ["begun", seen(aws.alias())]

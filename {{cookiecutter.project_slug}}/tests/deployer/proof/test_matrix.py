@@ -28,7 +28,9 @@ def production() -> RolloutPlan:
     return settings.environment("production").rollout_plan(STANDARD.id, STANDARD.target)
 
 
-@pytest.mark.skipif("{{" not in (ROOT / "deploy.toml").read_text(encoding="utf-8"), reason="the user's own steps")
+@pytest.mark.skipif(
+    "{{" not in (ROOT / "deploy.toml").read_text(encoding="utf-8"), reason="the user's own steps"
+)
 def test_the_standard_plan_is_the_one_shipped():
     """What is proven here is what deploy.toml ships with."""
     assert production() == STANDARD
@@ -52,11 +54,12 @@ def test_a_fault_at_any_moment_of_the_long_plan(scenario: Scenario):
     assert Explorer(scenario).explore(1).runs > 300
 
 
-@pytest.mark.parametrize("name", ["broken", "alarm in the first step"])
-def test_two_faults_at_any_two_moments(name: str):
-    """Every pair of faults at every pair of moments, for versions that have to go back."""
-    scenario = next(s for s in of(STANDARD, "standard") if s.name == f"standard, {name}")
-    assert Explorer(scenario).explore(2).runs > 50_000
+def test_two_faults_at_any_two_moments():
+    """Every pair of faults at every pair of moments, for a version that has to go back."""
+    scenario = next(s for s in of(STANDARD, "standard") if s.name == "standard, broken")
+    found = Explorer(scenario).explore(2)
+    assert found.runs > 50_000
+    assert found.done == 0
 
 
 def test_the_published_table_is_of_these_scenarios():

@@ -41,7 +41,10 @@ traffics = st.builds(
     throttled=st.fixed_dictionaries({}, optional={"42": st.sampled_from([0.1])}),
     lag_s=st.sampled_from([0.0, 90.0, 119.0]),
 )
-alarms = st.lists(st.tuples(seconds, st.sampled_from([AlarmState.ALARM, AlarmState.OK, AlarmState.INSUFFICIENT_DATA])), max_size=2)
+alarms = st.lists(
+    st.tuples(seconds, st.sampled_from([AlarmState.ALARM, AlarmState.OK, AlarmState.INSUFFICIENT_DATA])),
+    max_size=2,
+)
 faults_of_a_process = st.lists(
     st.one_of(
         st.builds(Fault, st.sampled_from(Kind), call=st.integers(1, 120)),
@@ -62,11 +65,15 @@ faults_of_a_process = st.lists(
     holds=st.booleans(),
     transient_s=st.sampled_from([0.0, 0.0, 100.0]),
 )
-def test_whatever_happens_the_invariants_hold(plan, traffic, changes, faults, wishes, holds, transient_s):
+def test_whatever_happens_the_invariants_hold(  # noqa: PLR0917 - hypothesis passes them by name
+    plan, traffic, changes, faults, wishes, holds, transient_s
+):
     """Any plan, traffic, faults and wishes: it ends done or rolled back, and every invariant holds on the way."""
     judging = GateSettings(compare_slow=plan.on_slow is not OnSlow.OFF, slow_outcome=Outcome.FAIL)
     disturbances = len(wishes) + sum(map(len, faults))
-    grace_s = disturbances * (1200 + plan.max_pause_s + sum(step.bake_s for step in plan.steps) + plan.max_extend_s)
+    grace_s = disturbances * (
+        1200 + plan.max_pause_s + sum(step.bake_s for step in plan.steps) + plan.max_extend_s
+    )
     in_order = tuple(sorted(changes, key=lambda change: change[0]))
     scenario = Scenario("random", plan, traffic, in_order, holds, transient_s, grace_s, judging)
     aws = scenario.world()
@@ -85,6 +92,7 @@ def test_whatever_happens_the_invariants_hold(plan, traffic, changes, faults, wi
 
 def ask(aws, plan, wish):
     """Ask for something as a person at another machine does; what cannot be granted changes nothing."""
+
     def wanted():
         with contextlib.suppress(DeployerError):
             rollout.wish(aws, plan, wish, aws.clock, "by a person")
