@@ -14,7 +14,8 @@ from deployer.handover import POLL_S as DURABLE_POLL_S
 # Linux, 2 cores, since 1 January 2026; free for public repositories and within a plan's included minutes.
 # Source: https://docs.github.com/en/billing/reference/actions-runner-pricing
 RUNNER_USD_PER_MINUTE = 0.006
-# Read on 20 September 2026. Source: https://aws.amazon.com/lambda/pricing/
+# List prices of 2026 without discounts or free tiers; compare them with your own bill.
+# Source: https://aws.amazon.com/lambda/pricing/
 LAMBDA_USD_PER_REQUEST = 0.20 / 1e6
 LAMBDA_USD_PER_GB_S = 0.0000166667  # x86_64, the dearer one
 DURABLE_USD_PER_OPERATION = 8.00 / 1e6
