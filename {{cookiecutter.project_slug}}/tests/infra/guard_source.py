@@ -31,6 +31,7 @@ class FakeLambda:
     updates: list[dict[str, Any]] = field(default_factory=list)
     before_update: list[Callable[[FakeLambda], None]] = field(default_factory=list)
     revision: int = 1
+    reads: int = 0
 
     def given_alias(
         self, description: str, *, stable: str = "41", weights: dict[str, float] | None = None
@@ -44,6 +45,7 @@ class FakeLambda:
     def get_alias(self, *, FunctionName: str, Name: str) -> dict[str, Any]:  # noqa: N803 - AWS's own names
         """Read the alias."""
         assert (FunctionName, Name) == (FUNCTION, "live")
+        self.reads += 1
         return {**self.alias, "RevisionId": f"r{self.revision}"}
 
     def update_alias(self, *, FunctionName: str, Name: str, RevisionId: str, **write: Any) -> None:  # noqa: N803

@@ -49,8 +49,9 @@ def test_guard_needs_only_what_the_runtime_brings() -> None:
 
 
 def test_guard_gives_the_traffic_back(fake: FakeLambda, capsys: pytest.CaptureFixture[str]) -> None:
-    """The canary's alarm clears the weights and leaves the reason in the marker, in one write."""
+    """The canary's alarm clears the weights and leaves the reason in the marker, by one read and one write."""
     deliver(load(fake), message())
+    assert fake.reads == 1  # the lock is that of the reading it was decided on
     assert fake.updates == [
         {
             "FunctionVersion": "41",
@@ -111,6 +112,16 @@ def test_guard_needs_an_active_rollout_of_that_version(fake: FakeLambda, descrip
     fake.given_alias(description, weights={"42": 0.1})
     deliver(load(fake), message())
     assert fake.updates == []
+
+
+@pytest.mark.parametrize("length", [79, 80, 81, 100])
+def test_guard_leaves_the_marker_out_where_it_has_no_room(length: int) -> None:
+    """People's own text stays whole; without room for the marker the traffic is given back without it."""
+    description = "x" * length + " " + RUN.removeprefix("mine ")
+    guards = as_the_guard(description, "41", "42")
+    assert guards == as_our_own(description, "41", "42")
+    assert guards is not None
+    assert ("[lc1" in guards[1]) is (length <= 80)
 
 
 def test_guard_leaves_a_version_without_traffic_alone(fake: FakeLambda) -> None:
