@@ -62,18 +62,49 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def header(text: str, first_header: str) -> list[str]:
+    """Return the headers of the first table whose first column has that one."""
+    start = f"| {first_header} |" if first_header else "| |"
+    return next((_cells(line) for line in text.splitlines() if line.startswith(start)), [])
+
+
 def table(text: str, first_header: str) -> list[list[str]]:
     """Return the cells of the rows of the table whose first column has that header."""
     lines = iter(text.splitlines())
+    start = f"| {first_header} |" if first_header else "| |"
     for line in lines:
-        if line.startswith(f"| {first_header} |"):
+        if line.startswith(start):
             break
     rows = []
     for line in list(lines)[1:]:
         if not line.startswith("|"):
             break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+        rows.append(_cells(line))
     return rows
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def wrong_figures(text: str, page: str) -> list[str]:
+    """Return each figure of the text's comparison that the benchmark's page does not have in that place."""
+    measured = {}
+    for first, keys in (("traffic and error rate", 1), ("stable to canary", 2)):
+        for row in table(page, first):
+            name = row[0] if keys == 1 else f"{row[1]}/min, {row[0]}"
+            measured |= {
+                (name, column): cell
+                for column, cell in zip(header(page, first)[keys:], row[keys:], strict=True)
+            }
+    columns = header(text, "")[1:]
+    return [
+        f"{name}, {column}: {cell}"
+        for name, *cells in table(text, "")
+        if not name.startswith("**")
+        for column, cell in zip(columns, cells, strict=True)
+        if measured.get((name, column)) != cell
+    ]
 
 
 def broken_links(documents: Document, existing: set[str]) -> list[str]:

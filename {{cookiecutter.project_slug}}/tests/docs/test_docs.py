@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
 from deployer import cli
+from deployer.config import Environment
 from deployer.errors import Exit
 from tests.docs import reading
 from tests.docs.calls import PROGRAM, call_faults, find_command, leaf_commands
@@ -97,6 +100,35 @@ def test_steps_are_those_of_the_workflow() -> None:
         if "run" in step and "name" in step
     }
     assert explained == real - {("settings", "Say that AWS is not set up yet")}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_modules_exist(path: str) -> None:
+    """Every module that is run with `python -m` exists."""
+    modules = [words[1] for words in reading.commands(read(path), "python") if words[0] == "-m"]
+    assert [name for name in modules if importlib.util.find_spec(name) is None] == []
+
+
+def test_settings_are_those_of_an_environment() -> None:
+    """The table of settings has each key once, with the value that counts without its line."""
+    explained = {
+        key.strip("`"): tomllib.loads(f"value = {value.strip('`')}")["value"]
+        for key, value, _ in reading.table(read("docs/release.md"), "key")
+    }
+    assert explained == {name: field.get_default() for name, field in Environment.model_fields.items()}
+
+
+def test_figures_are_those_of_the_benchmark() -> None:
+    """Each figure of the README's comparison stands in the page the benchmark wrote, in the same column."""
+    assert reading.wrong_figures(read("README.md"), read("docs/rollout-power.md")) == []
+
+
+def test_wrong_figure_is_found() -> None:
+    """A figure that the benchmark did not measure would be found."""
+    page = "| stable to canary | calls/min | this gate |\n| --- | --- | --- |\n| 0 → 5 % | 10 | 40 (40 %) |\n"
+    right = "| | this gate |\n| --- | --- |\n| **minutes** | |\n| 10/min, 0 → 5 % | 40 (40 %) |\n"
+    assert reading.wrong_figures(right, page) == []
+    assert reading.wrong_figures(right.replace("40 (40 %)", "4"), page) == ["10/min, 0 → 5 %, this gate: 4"]
 
 
 def test_runbook_has_every_exit_code() -> None:
