@@ -107,7 +107,7 @@ def _alarm_track(act: Act, scale: Scale, name: str, label: str) -> Track:
     spans: list[tuple[float, float, str]] = []
     following = [sample.at for sample in act.samples[1:]] + [act.ended_at]
     for sample, until in zip(act.samples, following, strict=True):
-        state = sample.alarms.get(name, "unknown")
+        state = sample.alarms.get(name, "none")
         if spans and spans[-1][2] == state:
             spans[-1] = (spans[-1][0], until, state)
         else:
