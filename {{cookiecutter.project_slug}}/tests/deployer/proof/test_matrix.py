@@ -17,6 +17,7 @@ from tests.deployer.proof.process import Scenario
 from tests.deployer.proof.scenarios import LONG, STANDARD, of
 
 ROOT = Path(config.__file__).parents[1]
+TAKES_LONG = ("little traffic is promoted", "outage of both")  # the command looks at them as well
 ENDS_BADLY = ("broken", "alarm in the first step", "slower, goes back")
 
 
@@ -36,7 +37,11 @@ def test_the_standard_plan_is_the_one_shipped():
     assert production() == STANDARD
 
 
-@pytest.mark.parametrize("scenario", of(STANDARD, "standard"), ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(
+    "scenario",
+    [scenario for scenario in of(STANDARD, "standard") if scenario.name.partition(", ")[2] not in TAKES_LONG],
+    ids=lambda scenario: scenario.name,
+)
 def test_a_fault_at_any_moment_of_the_standard_plan(scenario: Scenario):
     """Crash, conflict, throttle, lost answer at every call, cancel at every call and second: every run ends well."""
     found = Explorer(scenario).explore(1)
