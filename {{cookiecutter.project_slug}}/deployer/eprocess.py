@@ -75,7 +75,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Strength:
-    """One metric's evidence against the canary now, and the limit ln(1/alpha) at which it can fail; in nats."""
+    """One metric's evidence against the canary, and the limit ln(1/alpha) at which it can fail; in nats."""
 
     metric: str
     log_e: float

@@ -44,7 +44,10 @@ def tracks(act: Act, anchor: str) -> tuple[Track, ...]:
 def tone(event: Event) -> str:
     """Return which colour an event has: `bad`, `good`, `move` or `calm`."""
     what = event.what.lower()
-    if any(word in what for word in ("rollback", "rolled", "refuse", "alarm", "killed", "fail", "abort", "outage")):
+    if any(
+        word in what
+        for word in ("rollback", "rolled", "refuse", "alarm", "killed", "fail", "abort", "outage")
+    ):
         return "bad"
     if any(word in what for word in ("promote", "done", "finish")):
         return "good"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from deployer.timeline import Act
 from deployer.timeline import Stage as Done
 from rehearsal import faults, further_acts
+from rehearsal.ledger import MINUTE_S
 from rehearsal.local_aws import ACCOUNT_ID
 from rehearsal.play import Scene, begin, judge_stable, play
 from rehearsal.preparation import Script, command, prepare, release
@@ -19,7 +20,6 @@ from rehearsal.stage import (
     picture,
     wait_for_object,
 )
-from rehearsal.traffic import MINUTE_S
 
 # The local AWS has no OIDC providers, so the account is one that has got one already.
 PROVIDER = f"arn:aws:iam::{ACCOUNT_ID}:oidc-provider/token.actions.githubusercontent.com"

@@ -8,11 +8,12 @@ from typing import Any
 from deployer.model import RolloutState
 from deployer.timeline import Act
 from rehearsal import faults
+from rehearsal.ledger import MINUTE_S
 from rehearsal.play import Scene, Traffic, begin, judge_stable, play
 from rehearsal.preparation import Script, release
 from rehearsal.settings import Value, without_errors_alarm
 from rehearsal.stage import ENVIRONMENT, Stage, photo
-from rehearsal.traffic import MINUTE_S, s3_event
+from rehearsal.traffic import s3_event
 
 DENSE = Traffic(per_minute=40)  # for what can only be told from many requests
 SPARSE_PER_MINUTE = 4

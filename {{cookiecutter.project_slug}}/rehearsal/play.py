@@ -16,10 +16,11 @@ from deployer.errors import DeployerError, Exit
 from deployer.model import RolloutState
 from deployer.timeline import Act, Event, from_engine
 from rehearsal import settings
+from rehearsal.ledger import MINUTE_S
 from rehearsal.preparation import Script
 from rehearsal.product import Finished, finish, kill
 from rehearsal.stage import ENVIRONMENT, Stage
-from rehearsal.traffic import MINUTE_S, WORKERS, Watch, flowing
+from rehearsal.traffic import WORKERS, Watch, flowing
 
 LEAD_IN_S = 3 * MINUTE_S  # traffic before and after a release, so that the charts show what it changed
 LEAD_OUT_S = 2 * MINUTE_S

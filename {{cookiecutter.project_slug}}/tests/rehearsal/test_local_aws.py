@@ -23,8 +23,8 @@ from deployer.counts import Counts
 from deployer.errors import DeployerError
 from deployer.metrics import Metrics
 from rehearsal.addresses import bridge_gateway
+from rehearsal.ledger import Counted, metric_data
 from rehearsal.local_aws import ROOT, running
-from rehearsal.traffic import Counted, metric_data
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 

@@ -2,7 +2,8 @@
 
 import random
 
-from rehearsal.traffic import MOST_VALUES, Counted, Ledger, Route, metric_data, s3_event
+from rehearsal.ledger import MOST_VALUES, Counted, Ledger, metric_data
+from rehearsal.traffic import Route, s3_event
 
 
 def test_router_follows_the_weights() -> None:
