@@ -39,7 +39,7 @@ def adapted(text: str, environment: str, values: Mapping[str, Value]) -> str:
         line = f"{key} = {json.dumps(value)}"
         # A list may go over several lines.
         before = rf"(?m)^[ \t]*{key}[ \t]*=[ \t]*(?:\[[^\]]*\]|.*$)"
-        table, replaced = re.subn(before, lambda _, line=line: line, table, count=1)
+        table, replaced = re.subn(before, line.replace("\\", r"\\"), table, count=1)
         if not replaced:
             table = f"{line}\n{table}"
     changed = f"{head}{table}{rest}"
