@@ -90,6 +90,11 @@ def report(
         "once: with no fault and with each fault until the next rest. *Runs* are the different rollouts, each with its",
         "own faults, that these stretches put together; *played* is how many stretches that took.",
         "",
+        "A rollout that was cancelled before its first write counts as rolled back: nothing had moved. A version that is",
+        "slower, or has hardly any traffic, waits for a person for five minutes here instead of an hour, and a step is",
+        "extended by two minutes instead of ten: the same rules, and far fewer seconds to look at. A red alarm ends a",
+        "rollout unless it was red before: that is why a few of those rollouts, begun late by a second process, are done.",
+        "",
     ]
     for faults, table in enumerate(tables, start=1):
         at_most = (
