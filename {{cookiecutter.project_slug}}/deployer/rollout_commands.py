@@ -56,7 +56,7 @@ def start(context: Context, how: Start) -> Exit:
         around.check_credentials(plan)
     alias = _without_other_rollout(around, settings, rollout_id)
     if alias.routing.stable != target and alias.routing.canary is None:
-        _check_version(aws, alias.routing.stable, target)
+        _check_version(aws, alias.routing.stable, target, is_shared=bool(plan.steps))
         _check_alarms(aws, settings)
         _probe(context, aws, target)
     if how.force is not None:
@@ -221,9 +221,10 @@ def _run(around: Surroundings, made: RolloutPlan, *, detach: bool = False) -> Ex
     return Exit.DONE
 
 
-def _check_version(aws: Aws, stable: str, target: str) -> None:
+def _check_version(aws: Aws, stable: str, target: str, *, is_shared: bool) -> None:
     """Refuse what Lambda would refuse after traffic moved, with a clearer message.
 
+    `is_shared`: both versions will have traffic at once.
     Source: both versions of a weighted alias need the same role and dead-letter target,
     https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
     """
@@ -233,7 +234,7 @@ def _check_version(aws: Aws, stable: str, target: str) -> None:
         )
     old, new = aws.describe_version(stable), aws.describe_version(target)
     for what in ("role", "dead_letter"):
-        if old[what] != new[what]:
+        if is_shared and old[what] != new[what]:
             raise DeployerError(
                 f"versions {stable} and {target} differ in their {what.replace('_', '-')}",
                 found=f"found `{new[what]}`, expected `{old[what]}`",

@@ -223,6 +223,14 @@ def test_roles_that_differ_are_refused(deploy, capsys):
     assert "found `new`, expected `old`" in capsys.readouterr().err
 
 
+def test_roles_may_differ_when_no_traffic_is_shared(deploy):
+    """All at once, as the refusal suggests, no two versions have traffic, so their roles may differ."""
+    Path("deploy.toml").write_text(SETTINGS + "[environments.staging]\nalarms = ['errors']\n")
+    deploy.aws.roles = {"41": "old", "42": "new"}
+    assert deploy("rollout", "start", "--env", "staging") == Exit.DONE
+    assert [(write.version, write.canary) for write in deploy.aws.writes] == [("42", None)]
+
+
 def test_resume_without_a_rollout(deploy, capsys):
     """There is nothing to resume, which is not a success; after a finished one it is."""
     assert deploy("rollout", "resume") == Exit.REFUSED
