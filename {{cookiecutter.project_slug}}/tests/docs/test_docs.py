@@ -60,8 +60,8 @@ def test_targets_exist(path: str) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS)
 def test_paths_exist(path: str) -> None:
-    """Every file and folder that is named exists; a workflow may be named without its folder."""
-    folders = [ROOT, ROOT / ".github/workflows"]
+    """Every file and folder that is named exists; a workflow or a module may be named without its folder."""
+    folders = [ROOT, ROOT / ".github/workflows", ROOT / "deployer"]
     missing = [name for name in reading.paths(read(path)) if not any((f / name).exists() for f in folders)]
     assert missing == []
 
