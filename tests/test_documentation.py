@@ -73,6 +73,13 @@ def test_the_questions_are_the_ones_described() -> None:
     assert "Answer six questions" in text_of("README.md")
 
 
+def test_the_proof_is_counted_right() -> None:
+    """The README counts the rollouts of the proof as the proof's own page does."""
+    proof = (GENERATED / "docs" / "rollout-proof.md").read_text(encoding="utf-8")
+    [counted] = re.findall(r"all of (\d[\d ]*) rollouts", " ".join(text_of("README.md").split()))
+    assert f"**{counted} rollouts" in proof
+
+
 @pytest.mark.parametrize("benchmark", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.name)
 def test_benchmarks_are_described_and_explain_themselves(benchmark) -> None:
     """Each benchmark is in the contributing guide and has help; shared code is neither."""

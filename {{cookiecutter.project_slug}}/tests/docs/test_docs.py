@@ -123,6 +123,13 @@ def test_figures_are_those_of_the_benchmark() -> None:
     assert reading.wrong_figures(read("README.md"), read("docs/rollout-power.md")) == []
 
 
+def test_proof_is_the_one_that_was_made() -> None:
+    """The README counts the rollouts of the proof as the proof's own page does."""
+    counted = r"(\d[\d ]*) rollouts with every fault at every moment"
+    shown = re.findall(counted, " ".join(read("README.md").split()))
+    assert set(shown) <= set(re.findall(counted, read("docs/rollout-proof.md")))
+
+
 def test_wrong_figure_is_found() -> None:
     """A figure that the benchmark did not measure would be found."""
     page = "| stable to canary | calls/min | this gate |\n| --- | --- | --- |\n| 0 → 5 % | 10 | 40 (40 %) |\n"
