@@ -9,7 +9,7 @@ from deployer import plan as plans
 from deployer.aws import Aws
 from deployer.aws_errors import NotFound
 from deployer.errors import DeployerError, Exit
-from deployer.model import Observed
+from deployer.observed import Observed
 from deployer.stack import Stack
 
 Say = Callable[[str], None]

@@ -19,7 +19,8 @@ from deployer.aws_errors import NotFound, translated
 from deployer.config import ALIAS
 from deployer.config import Config as DeployConfig
 from deployer.metrics import Metrics
-from deployer.model import AlarmReading, AlarmState, AliasState, AliasWrite, FunctionState, Routing
+from deployer.model import AlarmReading, AlarmState, AliasState, AliasWrite, Routing
+from deployer.observed import FunctionState
 from deployer.provisioned import Provisioned
 
 if TYPE_CHECKING:

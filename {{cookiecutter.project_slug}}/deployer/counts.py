@@ -79,7 +79,8 @@ class RolloutSoFar:
 
     `starts` are the steps so far, the current one last; earlier ones that nobody remembers may be missing,
     but never the first. `read_at` is when the metrics were last read completely, None for never.
-    `before` is what the stable version did in the hour before the first step.
+    `before` is what the stable version did in the hour before the first step. `accepted_at` is when a person
+    last resumed the rollout: how slow it was before does not pause it again.
     """
 
     stable: str
@@ -88,6 +89,7 @@ class RolloutSoFar:
     read_at: float | None
     p99_duration_s: float = 0.0
     before: Counts = Counts()
+    accepted_at: float = 0.0
 
     @property
     def current(self) -> StepStart:

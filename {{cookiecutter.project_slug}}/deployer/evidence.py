@@ -158,6 +158,7 @@ def _tests(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSo
             for m in whole
             if m.canary.calls
             and m.stable.calls
+            and m.at >= rollout.accepted_at
             and not any(start - 60 < m.at < start + COLD_START_S for start in starts)
         )
         tests.append(_Test(SLOW, slow, alpha, settings.slow_floor_pct / 100))

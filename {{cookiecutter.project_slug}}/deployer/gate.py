@@ -108,7 +108,13 @@ class Gate:
             blind = Verdict(Outcome.UNMEASURABLE, f"the versions' metrics cannot be read: {error.what}")
             return Evidence(alarms, (blind,), blind_s=now - self.read_at)
         self.read_at = now
-        so_far = replace(so_far, read_at=now, p99_duration_s=baseline.p99_ms / 1000, before=baseline.counts)
+        so_far = replace(
+            so_far,
+            read_at=now,
+            p99_duration_s=baseline.p99_ms / 1000,
+            before=baseline.counts,
+            accepted_at=marker.starts[0] + marker.accepted_s if marker.accepted_s else 0.0,
+        )
         settings = replace(self.settings, compare_slow=slow_ms is not None)
         probed = self.probe.minutes if self.probe is not None else ()
         self._judged = evidence.judge(settings, (*minutes, *probed), so_far, now)

@@ -3,7 +3,8 @@
     my own words [lc1 id=7f3a from=41 to=42 step=2/5 at=1763712000+312 plan=9c1e st=run]
 
 `at` is when the first step began and how long each later one began after the one before; `t`, if there, is
-how many seconds after the last of them the present state began.
+how many seconds after the last of them the present state began; `ok`, if there, how many seconds after the
+first a person last ended a pause.
 
 The Description is the only place that one UpdateAlias changes together with the traffic; aliases take no
 tags. Source: at most 256 characters, https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html
@@ -49,6 +50,7 @@ def parse(description: str) -> tuple[str, Marker | None]:
             plan=fields["plan"],
             state=RolloutState(fields["st"]),
             since_s=int(fields.get("t", "0")),
+            accepted_s=int(fields.get("ok", "0")),
             why=why,
         )
     except (KeyError, ValueError):
@@ -65,6 +67,7 @@ def render(text: str, marker: Marker) -> str:
         raise ValueError(f"the alias description has {len(text)} characters, at most {MAX_TEXT} leave room")
     gaps = "".join(f"+{later - earlier}" for earlier, later in pairwise(marker.starts))
     since = f" t={marker.since_s}" if marker.since_s else ""
+    since += f" ok={marker.accepted_s}" if marker.accepted_s else ""
     fields = (
         f"id={marker.id} from={marker.from_version} to={marker.to_version} step={marker.step}/{marker.steps} "
         f"at={marker.starts[0]}{gaps}{since} plan={marker.plan} st={marker.state.value}"

@@ -102,7 +102,8 @@ class Marker:
     """A rollout's whole state, kept in the alias's Description next to the weights it explains.
 
     `starts` is when each step so far began, in whole seconds since the epoch, the final bake included;
-    `since_s` is how long after the last of them the present state began (a pause, or the end of one).
+    `since_s` is how long after the last of them the present state began (a pause, or the end of one),
+    `accepted_s` how long after the first a person last ended a pause: slowness up to then was accepted.
     """
 
     id: str
@@ -113,6 +114,7 @@ class Marker:
     plan: str
     state: RolloutState
     since_s: int = 0
+    accepted_s: int = 0
     why: str = ""
 
     @property
@@ -265,36 +267,3 @@ class Tick:
     evidence: Evidence
     decision: Decision
     written: AliasWrite | None = None
-
-
-@dataclass(frozen=True)
-class FunctionState:
-    """The function's `$LATEST` as Lambda reports it. `image_digest` is `sha256:…`."""
-
-    image_uri: str
-    image_digest: str
-    code_sha256: str
-    revision: str
-    memory_mb: int
-    timeout_s: int
-    architecture: str
-
-
-@dataclass(frozen=True)
-class StackState:
-    """A CloudFormation stack as it is: its template's text and its parameters' values."""
-
-    status: str
-    template: str
-    parameters: Mapping[str, str]
-    outputs: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Observed:
-    """Everything `plan` compares with what the repository asks for; None where a thing does not exist."""
-
-    stack: StackState | None
-    function: FunctionState | None = None
-    alias: AliasState | None = None
-    live_image_uri: str | None = None

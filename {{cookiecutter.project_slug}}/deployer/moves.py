@@ -94,7 +94,8 @@ def write_for_wish(wish: Wish, plan: RolloutPlan, alias: AliasState, now: float,
             return _unmoved(alias, _stayed(marker, RolloutState.PAUSE, int(now), why))
         case Wish.RESUME if marker.state is RolloutState.PAUSE:
             state = RolloutState.BAKE if plan.is_bake(marker.step) else RolloutState.RUN
-            return _unmoved(alias, _stayed(marker, state, int(now)))
+            accepted_s = max(1, int(now) - marker.starts[0])
+            return _unmoved(alias, replace(_stayed(marker, state, int(now)), accepted_s=accepted_s))
         case Wish.SKIP if not plan.is_bake(marker.step):
             return write_for(canary.next_move(plan, marker, why), plan, alias, now)
         case Wish.SKIP:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deployer.config import Config
-from deployer.model import FunctionState, Observed, StackState
+from deployer.observed import FunctionState, Observed, StackState
 
 
 @dataclass(frozen=True)

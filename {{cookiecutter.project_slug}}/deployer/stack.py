@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from deployer.aws_errors import translated
 from deployer.clock import Clock
 from deployer.errors import DeployerError
-from deployer.model import StackState
+from deployer.observed import StackState
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

@@ -21,7 +21,7 @@ from deployer.aws import Aws
 from deployer.aws_errors import translated
 from deployer.config import Config
 from deployer.errors import DeployerError
-from deployer.model import FunctionState
+from deployer.observed import FunctionState
 
 CODE_BUCKET = "rehearsal-code"
 _IMAGE_CODE = """      PackageType: Image

@@ -18,7 +18,8 @@ from deployer import marker
 from deployer.aws_errors import Unavailable, translated
 from deployer.counts import Counts, Minute
 from deployer.metrics import Baseline
-from deployer.model import AlarmReading, AlarmState, AliasState, AliasWrite, FunctionState, Routing
+from deployer.model import AlarmReading, AlarmState, AliasState, AliasWrite, Routing
+from deployer.observed import FunctionState
 
 STALE_REVISION = (
     "The Revision Id provided does not match the latest Revision Id. "

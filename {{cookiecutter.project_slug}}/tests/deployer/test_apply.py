@@ -9,7 +9,8 @@ import pytest
 from deployer.apply import Applied, Release, apply
 from deployer.aws_errors import NotFound
 from deployer.errors import DeployerError, Exit
-from deployer.model import AliasState, FunctionState, Routing, StackState
+from deployer.model import AliasState, Routing
+from deployer.observed import FunctionState, StackState
 from deployer.plan import Desired
 from deployer.stack import ChangeSet
 

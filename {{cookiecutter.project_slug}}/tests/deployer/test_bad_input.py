@@ -44,5 +44,7 @@ def test_a_setting_that_cannot_work_is_refused(line, words):
 
 def test_an_alarm_by_arn_is_watched_by_its_name():
     """An alarm of the function's own region may be named either way."""
-    read = config.parse(SETTINGS + 'alarms = ["arn:aws:cloudwatch:eu-west-1:123456789012:alarm:mine", "other"]')
+    read = config.parse(
+        SETTINGS + 'alarms = ["arn:aws:cloudwatch:eu-west-1:123456789012:alarm:mine", "other"]'
+    )
     assert read.environment("production").alarm_names() == ("mine", "other")

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from deployer import plan as plans
 from deployer import report
-from deployer.model import AliasState, FunctionState, Marker, Observed, RolloutState, Routing, StackState
+from deployer.model import AliasState, Marker, RolloutState, Routing
+from deployer.observed import FunctionState, Observed, StackState
 
 PARAMETERS = {"FunctionName": "fn", "MemoryMb": "1024", "TimeoutS": "60", "Architecture": "arm64"}
 IMAGE = "repo@sha256:" + "a" * 64

@@ -9,7 +9,7 @@ import pytest
 
 DEPLOYER = Path(__file__).parents[2] / "deployer"
 PURE = {
-    "canary", "codedeploy", "config", "costs", "counts", "eprocess", "errors", "estimate", "evidence", "moves", "verdicts", "findings", "handover", "marker", "model", "plan", "report", "report_charts", "report_html",
+    "canary", "codedeploy", "config", "costs", "counts", "eprocess", "errors", "estimate", "evidence", "moves", "verdicts", "findings", "handover", "marker", "model", "observed", "plan", "report", "report_charts", "report_html",
     "evidence_chart", "report_mermaid", "report_svg", "timeline",
 }  # fmt: skip
 HOMES = {

@@ -1,0 +1,41 @@
+"""What is deployed, as AWS reports it: function, stack, and both with the alias. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployer.model import AliasState
+
+
+@dataclass(frozen=True)
+class FunctionState:
+    """The function's `$LATEST` as Lambda reports it. `image_digest` is `sha256:…`."""
+
+    image_uri: str
+    image_digest: str
+    code_sha256: str
+    revision: str
+    memory_mb: int
+    timeout_s: int
+    architecture: str
+
+
+@dataclass(frozen=True)
+class StackState:
+    """A CloudFormation stack as it is: its template's text and its parameters' values."""
+
+    status: str
+    template: str
+    parameters: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything `plan` compares with what the repository asks for; None where a thing does not exist."""
+
+    stack: StackState | None
+    function: FunctionState | None = None
+    alias: AliasState | None = None
+    live_image_uri: str | None = None
