@@ -153,12 +153,18 @@ def status(context: Context) -> Exit:
 
 
 def watched_alarms(context: Context, aws: Aws) -> tuple[str, ...]:
-    """Return the alarms to watch: the stack's and deploy.toml's."""
+    """Return the alarms to watch: the stack's and deploy.toml's.
+
+    The stack's alarm on the errors of all versions together is left out where they are compared: it would
+    end a good release in a bad hour. Named in deploy.toml, it is watched all the same.
+    """
+    settings = context.config.environment(context.environment)
     state = context.stack(aws).read()
-    listed = state.outputs.get("AlarmNames", "") if state else ""
-    names = [name for name in listed.split(",") if name]
-    names += context.config.environment(context.environment).alarm_names()
-    return tuple(dict.fromkeys(names))
+    outputs = state.outputs if state else {}
+    compares = bool(settings.steps) and settings.driver != "codedeploy"
+    left_out = outputs.get("ErrorsAlarmName") if compares else None
+    names = [name for name in outputs.get("AlarmNames", "").split(",") if name and name != left_out]
+    return tuple(dict.fromkeys((*names, *settings.alarm_names())))
 
 
 def _checked(image_uri: str | None) -> str | None:

@@ -81,7 +81,7 @@ def broken_change(stage: Stage) -> Act:
         "The new version raises on every portrait, half of its requests; a gate takes its traffic away.",
         "rolled back",
     )
-    begin(stage, script)
+    begin(stage, script, {"alarms": [f"{stage.function}-errors"]})
     undo = faults.make_broken_change(stage.product.sources, "act 3")
     try:
         release(stage, script, "a broken change")

@@ -52,11 +52,6 @@ def adapted(text: str, environment: str, values: Mapping[str, Value]) -> str:
     return changed
 
 
-def without_errors_alarm(template: str) -> str:
-    """Return infra/service.yaml with its alarm on errors left out of those a rollout watches."""
-    return template.replace("!Ref ErrorsAlarm, ", "")
-
-
 def described(values: Mapping[str, Value]) -> str:
     """Return the values in one line, as they are written in deploy.toml."""
     return ", ".join(f"{key} = {value}" for key, value in values.items())

@@ -256,6 +256,15 @@ def slow(number_: int, canary: tuple[int, int], other: tuple[int, int]) -> Minut
     return Minute(number_ * 60, Counts(canary[0], slow=canary[1]), Counts(other[0], slow=other[1]))
 
 
+def test_slowness_a_person_accepted_does_not_count_again():
+    """After somebody resumed a paused rollout, only slow calls from then on are compared."""
+    minutes = [slow(n, (50, 25), (450, 45)) for n in range(10)]
+    minutes += [slow(n, (50, 5), (450, 45)) for n in range(10, 20)]
+    gate = replace(SETTINGS, compare_slow=True, slow_outcome=FAIL)
+    assert FAIL in outcomes(judged(minutes, gate=gate))
+    assert FAIL not in outcomes(judged(minutes, gate=gate, accepted_at=600.0))
+
+
 def test_a_slow_canary_is_held_or_rolled_back():
     """More slow calls than its share hold the rollout, or roll it back where the settings say so."""
     minutes = [slow(n, (50, 25), (450, 45)) for n in range(10)]

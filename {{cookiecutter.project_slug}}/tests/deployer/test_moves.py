@@ -111,6 +111,14 @@ def test_a_resumed_bake_starts_again():
     assert canary.decide(BEGUN, left, OK, START + 60) == Wait(290, "step 1/2 at 10 %: 10 of 300 s")
 
 
+def test_a_resumed_rollout_remembers_what_was_accepted():
+    """When a person last resumed is kept through the following steps, since slowness until then was accepted."""
+    left = after(moves.write_for_wish(Wish.RESUME, PLAN, PAUSED, START + 50, "go on"))
+    assert left.marker.accepted_s == 50
+    following = after(moves.write_for(canary.next_move(PLAN, left.marker, "good"), PLAN, left, START + 400))
+    assert (following.marker.accepted_s, following.marker.since_s) == (50, 0)
+
+
 def test_a_promoted_rollout_is_still_watched():
     """Promoting by hand from the first step leads into the final bake, which ends as any other."""
     left = after(moves.write_for_wish(Wish.PROMOTE, PLAN, at_step(1), START + 50, "sure"))

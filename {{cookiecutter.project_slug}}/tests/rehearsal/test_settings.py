@@ -7,7 +7,7 @@ import pytest
 
 from deployer.config import Environment
 from deployer.errors import DeployerError
-from rehearsal.settings import COMMON, adapted, described, without_errors_alarm
+from rehearsal.settings import COMMON, adapted, described
 
 ROOT = Path(__file__).parents[2]
 TEXT = """[function]
@@ -68,11 +68,3 @@ def test_every_changed_value_is_a_setting_that_is_allowed() -> None:
     kept = {"steps", "final_bake_s", "alpha", "error_floor_pct", "max_error_pct"}
     assert not kept & set(COMMON)
     assert "settle_s = 60" in described(COMMON)
-
-
-def test_only_the_alarm_on_errors_is_left_out() -> None:
-    """Without the alarm on errors a rollout still watches the one on throttles."""
-    template = (ROOT / "infra" / "service.yaml").read_text(encoding="utf-8")
-    changed = without_errors_alarm(template)
-    assert "!Ref ThrottlesAlarm" in changed
-    assert "!Ref ErrorsAlarm" not in changed
