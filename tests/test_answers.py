@@ -6,6 +6,7 @@ import json
 import runpy
 import tomllib
 from collections.abc import Mapping
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -101,12 +102,44 @@ def faults(folder: Path, **answers: str) -> list[str]:
     return names["faults"](names["ANSWERS"])
 
 
+class Tags(HTMLParser):
+    """The tags and comments of a piece of HTML."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag with its attributes."""
+        self.found.append(f"{tag} {attrs}")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note the end of a tag."""
+        self.found.append(f"/{tag}")
+
+    def handle_comment(self, data: str) -> None:
+        """Note a comment."""
+        self.found.append(f"!{data}")
+
+
+def tags(html: str) -> list[str]:
+    """Return the tags and comments of a piece of HTML."""
+    parser = Tags()
+    parser.feed(html)
+    parser.close()
+    return parser.found
+
+
 def shape(markdown: str) -> list[str]:
     """Return the kinds of the parts of a Markdown text: what an answer must not change."""
     parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
     parts = [part for block in parser.parse(markdown) for part in (block, *(block.children or ()))]
     texts = ("text", "text_special")
-    return [part.type + str(part.attrs.get("href", "")) for part in parts if part.type not in texts]
+    return [
+        f"{part.type} {part.attrs.get('href', '')} {tags(part.content) if 'html' in part.type else ''}"
+        for part in parts
+        if part.type not in texts
+    ]
 
 
 @pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE)

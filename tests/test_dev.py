@@ -239,7 +239,8 @@ def test_run_names_a_program_that_is_not_there(checkout: Checkout) -> None:
 
 TIDY_PROGRAM = """
 import signal, sys, time
-signal.signal(signal.SIGTERM, lambda *_: sys.exit('tidied up'))
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: sys.exit('tidied up'))
 print('ready', flush=True)
 time.sleep(60)
 """
@@ -250,20 +251,20 @@ sys.exit(dev.wait_for([sys.executable, '-c', sys.argv[1]], pathlib.Path()))
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("number", "command"),
     [
-        pytest.param(["dev.py", "run", "python", "-c", TIDY_PROGRAM], id="handed over"),
-        pytest.param(["-c", WAITING_DEV, TIDY_PROGRAM], id="waited for"),
+        pytest.param(signal.SIGINT, ["dev.py", "run", "python", "-c", TIDY_PROGRAM], id="handed over"),
+        pytest.param(signal.SIGTERM, ["-c", WAITING_DEV, TIDY_PROGRAM], id="waited for"),
     ],
 )
-def test_signals_reach_the_program(command: list[str], checkout: Checkout) -> None:
+def test_signals_reach_the_program(number: int, command: list[str], checkout: Checkout) -> None:
     """The program gets a signal that was sent to dev.py alone, and can tidy up."""
     checkout.dev("setup")
     command = [sys.executable, *command]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=checkout.path, env=checkout.environment, **pipes) as process:
         assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (1, "tidied up\n")
 

@@ -143,7 +143,7 @@ def _tiles(timeline: Timeline) -> str:
             "good" if timeline.is_as_expected else "bad",
         ),
         (_number(timeline.requests - timeline.errors), "requests served", ""),
-        (_number(timeline.errors), f"requests lost ({lost_pct:.2g} %)", "bad" if timeline.errors else "good"),
+        (_number(timeline.errors), f"requests lost ({_pct(lost_pct)})", "bad" if timeline.errors else "good"),
         (_duration(played_s), "of releases on the compressed clock", ""),
         (_duration(timeline.wall_s), f"in real time, compressed {timeline.speed:g} times", ""),
     ]
@@ -206,7 +206,7 @@ def _totals(act: Act) -> str:
     rows = ""
     for version in act.versions():
         requests, errors = act.totals(version)
-        rate = f"{100 * errors / requests:.2g} %" if requests else ""
+        rate = _pct(100 * errors / requests) if requests else ""
         role = "new" if version == act.new_version() else "stable"
         rows += (
             f'<tr><td>version {escape(version)} <span class="soft">{role}</span></td>'
@@ -243,6 +243,11 @@ def _pictures(pictures: tuple[Picture, ...]) -> str:
 def _number(value: int) -> str:
     """Return 12345 as `12 345`."""
     return f"{value:,}".replace(",", " ")
+
+
+def _pct(value: float) -> str:
+    """Return a share in percent with two significant digits, or whole above ten."""
+    return f"{value:.0f} %" if value >= 10 else f"{value:.2g} %"
 
 
 def _duration(seconds: float) -> str:

