@@ -53,6 +53,10 @@ def apply(aws: Aws, stack: Stack, release: Release, *, say: Say) -> Applied:
     """
     observed = observe(aws, stack)
     plan = plans.make(release.desired, observed)
+    running = _running_version(aws, release, observed)
+    if running is not None:
+        say(f"version {running} has this image and is being rolled out")
+        return Applied(running, is_live=False)
     if plan.blocked:
         raise DeployerError(
             "nothing was changed, because traffic is being shifted",
@@ -80,6 +84,15 @@ def apply(aws: Aws, stack: Stack, release: Release, *, say: Say) -> Applied:
             case plans.CreateStack() | plans.ClearWeights() | plans.ReleaseVersion():
                 pass
     return _publish(aws, release, observed, changed=bool(plan.actions), say=say)
+
+
+def _running_version(aws: Aws, release: Release, observed: Observed) -> str | None:
+    """Return the version a running rollout is for, if it runs the wanted image: a job that is run again."""
+    alias, wanted = observed.alias, release.desired.image_digest
+    if alias is None or alias.marker is None or not alias.marker.is_active or wanted is None:
+        return None
+    version = alias.marker.to_version
+    return version if aws.image_of(version).partition("@")[2] == wanted else None
 
 
 def _create(aws: Aws, stack: Stack, release: Release, say: Say) -> Applied:

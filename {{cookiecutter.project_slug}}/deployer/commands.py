@@ -13,10 +13,11 @@ from deployer.apply import Release, apply, observe
 from deployer.aws import Aws, AwsFactory
 from deployer.aws_errors import NotFound
 from deployer.clock import Clock
-from deployer.config import Config
+from deployer.config import Config, Environment
 from deployer.console import Output
 from deployer.errors import DeployerError, Exit
 from deployer.model import AliasState
+from deployer.observed import StackState
 from deployer.stack import Stack
 from deployer.surroundings import after_write
 
@@ -104,6 +105,9 @@ def apply_plan(context: Context, image_uri: str | None, stack_role_arn: str | No
 def rollback(context: Context, reason: str, to: str | None, only_owner: str | None) -> Exit:
     """Give all traffic back to the stable version with one call."""
     aws = context.aws()
+    if only_owner is not None and context.config.environment(context.environment).on_cancel == "hold":
+        context.output.say("hold       the traffic stays as it is (on_cancel = hold)")
+        return Exit.DONE
     if to is not None:
         aws.describe_version(to)
     done = rollout.roll_back(aws, reason=reason, only_owner=only_owner, to=to)
@@ -148,7 +152,8 @@ def status(context: Context) -> Exit:
     for version in filter(None, (alias.routing.stable, alias.routing.canary)):
         about = aws.describe_version(version)
         context.output.say(f"version    {version}: {about['description'] or 'no description'}")
-    context.output.say(report.describe_alarms(aws.alarms(watched_alarms(context, aws))))
+    names = _alarms(context.stack(aws).read(), context.config.environment(context.environment))
+    context.output.say(report.describe_alarms(aws.alarms(names)))
     return Exit.DONE
 
 
@@ -160,10 +165,16 @@ def watched_alarms(context: Context, aws: Aws) -> tuple[str, ...]:
     """
     settings = context.config.environment(context.environment)
     state = context.stack(aws).read()
-    outputs = state.outputs if state else {}
     compares = bool(settings.steps) and settings.driver != "codedeploy"
-    left_out = outputs.get("ErrorsAlarmName") if compares else None
-    names = [name for name in outputs.get("AlarmNames", "").split(",") if name and name != left_out]
+    left_out = {state.outputs.get("ErrorsAlarmName")} if compares and state else set()
+    left_out -= set(settings.alarm_names())
+    return tuple(name for name in _alarms(state, settings) if name not in left_out)
+
+
+def _alarms(state: StackState | None, settings: Environment) -> tuple[str, ...]:
+    """Return every alarm of the environment, watched by a rollout or not."""
+    listed = state.outputs.get("AlarmNames", "") if state else ""
+    names = [name for name in listed.split(",") if name]
     return tuple(dict.fromkeys((*names, *settings.alarm_names())))
 
 

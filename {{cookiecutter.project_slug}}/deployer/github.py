@@ -74,6 +74,11 @@ def rollout_id(environ: Mapping[str, str]) -> str:
     return f"{run}.{environ.get('GITHUB_RUN_ATTEMPT', '1')}" if run else secrets.token_hex(2)
 
 
+def is_same_run(one: str, other: str) -> bool:
+    """Tell whether two rollout ids are of the same GitHub run, whichever attempt of it."""
+    return "." in one and one.partition(".")[0] == other.partition(".")[0]
+
+
 def run_url(environ: Mapping[str, str]) -> str:
     """Return the page of the running workflow, or an empty text outside GitHub Actions."""
     if "GITHUB_RUN_ID" not in environ:

@@ -89,19 +89,21 @@ def write_for_wish(wish: Wish, plan: RolloutPlan, alias: AliasState, now: float,
             hint="do it from the commit that started the rollout; pause and abort work from any",
             exit_code=Exit.REFUSED,
         )
+    # Whoever moves a rollout on accepts how slow it has been; only what follows is held against it.
+    moved_on = replace(marker, accepted_s=max(1, int(now) - marker.starts[0]))
+    accepted = replace(alias, marker=moved_on)
     match wish:
         case Wish.PAUSE if marker.state is not RolloutState.PAUSE:
             return _unmoved(alias, _stayed(marker, RolloutState.PAUSE, int(now), why))
         case Wish.RESUME if marker.state is RolloutState.PAUSE:
             state = RolloutState.BAKE if plan.is_bake(marker.step) else RolloutState.RUN
-            accepted_s = max(1, int(now) - marker.starts[0])
-            return _unmoved(alias, replace(_stayed(marker, state, int(now)), accepted_s=accepted_s))
+            return _unmoved(alias, _stayed(moved_on, state, int(now)))
         case Wish.SKIP if not plan.is_bake(marker.step):
-            return write_for(canary.next_move(plan, marker, why), plan, alias, now)
+            return write_for(canary.next_move(plan, marker, why), plan, accepted, now)
         case Wish.SKIP:
             return write_for(Finish(why), plan, alias, now)
         case Wish.PROMOTE if not plan.is_bake(marker.step):
-            return write_for(Promote(why), plan, alias, now)
+            return write_for(Promote(why), plan, accepted, now)
         case Wish.ABORT:
             return rollback_write(alias, target=marker.from_version, reason=why)
     raise DeployerError(

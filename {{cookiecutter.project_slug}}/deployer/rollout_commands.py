@@ -15,6 +15,7 @@ from deployer.model import (
     AliasWrite,
     Done,
     Finish,
+    Marker,
     Promote,
     Refuse,
     Rollback,
@@ -52,6 +53,9 @@ def start(context: Context, how: Start) -> Exit:
     target = how.version or aws.newest_version()
     plan = replace(settings.rollout_plan(rollout_id, target), is_forced=how.force is not None)
     around = Surroundings.of(context, aws)
+    if _is_left_half_way(aws.alias().marker, rollout_id, target):
+        context.output.say(f"rollout    of version {target} was left half-way by this run: going on with it")
+        return resume(context, detach=how.detach)
     if not how.detach:
         around.check_credentials(plan)
     alias = _without_other_rollout(around, settings, rollout_id)
@@ -144,6 +148,13 @@ def _running_plan(context: Context, aws: Aws) -> RolloutPlan:
         )
     settings = context.config.environment(context.environment)
     return replace(settings.rollout_plan(marker.id, marker.to_version), is_begun=True)
+
+
+def _is_left_half_way(marker: Marker | None, rollout_id: str, target: str) -> bool:
+    """Tell whether an earlier attempt of the same GitHub run began this very rollout and was lost."""
+    if marker is None or not marker.is_active or marker.to_version != target:
+        return False
+    return github.is_same_run(marker.id, rollout_id)
 
 
 def _without_other_rollout(around: Surroundings, settings: Environment, rollout_id: str) -> AliasState:

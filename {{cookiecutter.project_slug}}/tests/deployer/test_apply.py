@@ -9,7 +9,7 @@ import pytest
 from deployer.apply import Applied, Release, apply
 from deployer.aws_errors import NotFound
 from deployer.errors import DeployerError, Exit
-from deployer.model import AliasState, Routing
+from deployer.model import AliasState, Marker, RolloutState, Routing
 from deployer.observed import FunctionState, StackState
 from deployer.plan import Desired
 from deployer.stack import ChangeSet
@@ -174,3 +174,12 @@ def test_a_function_changed_by_hand_is_not_silently_accepted():
     with pytest.raises(DeployerError) as caught:
         apply(function, FakeStack(function), WANTED, say=lambda _: None)
     assert caught.value.found == "MemoryMb: 512 -> 1024"
+
+
+def test_a_job_that_is_run_again_finds_its_rollout():
+    """While a rollout of the wanted image runs, applying it again names that version and changes nothing."""
+    marker = Marker("77.1", "41", "42", 2, (0,), "aaaa", RolloutState.RUN)
+    function = FakeFunction(alias_state=AliasState(Routing("41", "42", 10), "r1", marker=marker))
+    function.images["42"] = OTHER
+    assert apply(function, FakeStack(function), WANTED, say=lambda _: None) == Applied("42", is_live=False)
+    assert function.done == []

@@ -84,6 +84,34 @@ def test_a_rollout_tells_its_story(deploy, capsys):
     ]
 
 
+def test_a_job_that_is_run_again_goes_on_where_it_was_lost(deploy, capsys, monkeypatch):
+    """A second attempt of the same GitHub run resumes the rollout of its first; another run is refused."""
+    monkeypatch.setenv("GITHUB_RUN_ID", "77")
+    assert deploy("rollout", "start", "--version", "42", "--detach") == Exit.DONE
+    monkeypatch.setenv("GITHUB_RUN_ID", "78")
+    assert deploy("rollout", "start", "--version", "42") == Exit.REFUSED
+    monkeypatch.setenv("GITHUB_RUN_ID", "77")
+    monkeypatch.setenv("GITHUB_RUN_ATTEMPT", "2")
+    capsys.readouterr()
+    assert deploy("rollout", "start", "--version", "42") == Exit.DONE
+    out = capsys.readouterr().out
+    assert "rollout    of version 42 was left half-way by this run: going on with it" in out
+    assert [write.weight_pct for write in deploy.aws.writes] == [10, 50, 0, 0]
+
+
+def test_a_held_rollout_is_not_taken_back_by_its_job(deploy, capsys, tmp_path):
+    """With on_cancel = hold the job's own last step leaves the traffic alone; a person's rollback does not."""
+    settings = tmp_path / "deploy.toml"
+    settings.write_text(settings.read_text() + 'on_cancel = "hold"\n')
+    assert deploy("rollout", "start", "--version", "42", "--detach") == Exit.DONE
+    owner = deploy.aws.description.partition("id=")[2].partition(" ")[0]
+    assert deploy("rollback", "--only-if-owner", owner) == Exit.DONE
+    assert "on_cancel = hold" in capsys.readouterr().out
+    assert deploy.aws.canary == "42"
+    assert deploy("rollback") == Exit.DONE
+    assert deploy.aws.canary is None
+
+
 def test_a_rolled_back_rollout_ends_with_exit_4(deploy, capsys, tmp_path, monkeypatch):
     """The error says why, what to read, and in Actions it is one annotation and part of the summary."""
     monkeypatch.setenv("GITHUB_ACTIONS", "true")

@@ -119,6 +119,13 @@ def test_a_resumed_rollout_remembers_what_was_accepted():
     assert (following.marker.accepted_s, following.marker.since_s) == (50, 0)
 
 
+@pytest.mark.parametrize("wish", [Wish.PROMOTE, Wish.SKIP])
+def test_moving_a_paused_rollout_on_accepts_its_slowness(wish):
+    """Whoever promotes or skips has seen what paused it, so that it does not pause again for the same calls."""
+    left = after(moves.write_for_wish(wish, PLAN, PAUSED, START + 50, "go on"))
+    assert left.marker.accepted_s == 50
+
+
 def test_a_promoted_rollout_is_still_watched():
     """Promoting by hand from the first step leads into the final bake, which ends as any other."""
     left = after(moves.write_for_wish(Wish.PROMOTE, PLAN, at_step(1), START + 50, "sure"))

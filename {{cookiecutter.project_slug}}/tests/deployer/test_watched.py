@@ -58,7 +58,7 @@ class Port:
         pytest.param(
             "production",
             'alarms = ["fn-errors", "mine"]',
-            ("fn-throttles", "fn-errors", "mine"),
+            ("fn-errors", "fn-throttles", "mine"),
             id="named in deploy.toml: watched all the same",
         ),
         pytest.param(
