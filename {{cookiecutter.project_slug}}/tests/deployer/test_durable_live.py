@@ -86,10 +86,12 @@ def given_function(aws: Aws, alarm: str) -> None:
         FunctionName=aws.function_name, Runtime="python3.11", Handler="index.handler", Role=ROLE,
         Code={"ZipFile": buffer.getvalue()},
     )  # fmt: skip
-    first = client.publish_version(FunctionName=aws.function_name)["Version"]
+    aws.wait_updated()
+    first = aws.publish(code_sha256="", description="first")
     client.create_alias(FunctionName=aws.function_name, Name="live", FunctionVersion=first)
     client.update_function_configuration(FunctionName=aws.function_name, MemorySize=256)
-    client.publish_version(FunctionName=aws.function_name)
+    aws.wait_updated()
+    aws.publish(code_sha256="", description="second")
     aws.cloudwatch.put_metric_alarm(
         AlarmName=alarm, Namespace="Rehearsal", MetricName=alarm, Statistic="Sum", Period=60,
         EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanOrEqualToThreshold",
