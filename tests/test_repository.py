@@ -17,7 +17,7 @@ from template import GENERATED, ROOT, files_under
 # Put together here, as this file must pass its own check.
 REGISTRIES = "pypi/org pythonhosted/org npmjs/org npmjs/com yarnpkg/com deb/debian/org"
 HOSTS = [registry.replace("/", ".") for registry in REGISTRIES.split()]
-MACHINE = re.compile(r"/home/\w|/tmp/w/|/work/main|/Users/\w")
+MACHINE = re.compile(r"/home/\w|/Users/\w")
 LOCKS = [path for folder in (ROOT, GENERATED) for path in sorted((folder / "requirements").glob("*.txt"))]
 # The rules for one workflow alone; the others are about the generated repository's release.
 RULES = [
