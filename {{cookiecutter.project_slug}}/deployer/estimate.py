@@ -34,7 +34,10 @@ _Z = NormalDist().inv_cdf(POWER)
 
 @dataclass(frozen=True)
 class StepTraffic:
-    """What one step will probably see: the canary's calls in all, and whether that is enough to judge."""
+    """What one step will probably see: the canary's calls in all, and whether that is enough to judge.
+
+    Calls of its last minutes, unsettled when it ends, do not count towards that.
+    """
 
     weight_pct: int
     bake_s: int
@@ -95,7 +98,7 @@ def estimate(
             step.weight_pct,
             step.bake_s,
             calls := rpm * step.weight_pct / 100 * step.bake_s / 60,
-            calls >= max(1, settings.min_canary_invocations),
+            calls - rpm * step.weight_pct / 100 * LAG_MIN >= max(1, settings.min_canary_invocations),
         )
         for step in plan.steps
     )

@@ -37,7 +37,7 @@ def test_the_whole_text_with_traffic():
             "last week: 100 calls per minute, 0.1 % of them failed",
             "",
             "step   weight     bake   canary calls",
-            "   1      5 %   10 min             50",
+            "   1      5 %   10 min             50   too few to judge",
             "   2     10 %   10 min            100",
             "   3     25 %   30 min            750",
             "",
@@ -47,7 +47,8 @@ def test_the_whole_text_with_traffic():
             "         5 %        16 min               5.4",
             "         1 %     not found               8.1",
             "",
-            "19 of 20 releases that fail 1.9 % of their calls or more are found",
+            "19 of 20 releases that fail 1.9 % of their calls or more are found; "
+            "step 1 will be extended for want of calls",
             "takes 55 min to 95 min",
         ]
     )
