@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from app.events import Ignored, StoredImage, UnknownEventError, read_event
 from app.images import ImageRefusedError, resize
@@ -84,6 +84,7 @@ class Resizer:
         self._count("ImagesResized", len(outcome.resized))
         self._count("ImagesSkipped", len(outcome.skipped))
         self._count("ImagesFailed", len(outcome.failed))
+        _count_failure(self.metrics.namespace, is_failure=bool(outcome.skipped or outcome.failed))
         if outcome.failed:
             names = "; ".join(outcome.failed)
             raise ResizeFailedError(f"{len(outcome.failed)} of {len(items)} objects failed: {names}")
@@ -123,6 +124,18 @@ class Resizer:
 
     def _count(self, name: str, value: int) -> None:
         self.metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+
+def _count_failure(namespace: str | None, *, is_failure: bool) -> None:
+    """Publish `Failures`, 1 or 0, by version: what a rollout compares with `errors_from = "app"`.
+
+    A version that refuses every picture makes no errors; this is how it is told from one that does its work.
+    """
+    version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+    with single_metric(
+        name="Failures", unit=MetricUnit.Count, value=int(is_failure), namespace=namespace
+    ) as metric:
+        metric.add_dimension(name="version", value=version)
 
 
 def _whole_number(environment: Mapping[str, str], name: str, *, default: int, least: int) -> int:

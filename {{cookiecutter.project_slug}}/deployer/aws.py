@@ -43,6 +43,8 @@ _CLIENT = ClientConfig(
 class Aws:
     """One environment's function in one region. Every method is one call unless it says otherwise."""
 
+    counts_failures = False  # compares the app's own metric, see `deployer.metrics`
+
     def __init__(self, function_name: str, region: str) -> None:
         self.function_name = function_name
         self.region = region
@@ -112,7 +114,7 @@ class Aws:
 
     def metrics(self) -> Metrics:
         """Return the numbers of the alias's versions."""
-        return Metrics(self.cloudwatch, self.function_name)
+        return Metrics(self.cloudwatch, self.function_name, counts_failures=self.counts_failures)
 
     def alarms(self, names: tuple[str, ...]) -> dict[str, AlarmReading]:
         """Return each named alarm's state and since when; one that does not exist is MISSING.
@@ -131,10 +133,8 @@ class Aws:
             for alarm in [*found.get("MetricAlarms", []), *found.get("CompositeAlarms", [])]:
                 if alarm.get("AlarmName") in states:
                     since = alarm.get("StateTransitionedTimestamp") or alarm.get("StateUpdatedTimestamp")
-                    reading = AlarmReading(
-                        AlarmState(alarm["StateValue"]), since.timestamp() if since else None
-                    )
-                    states[alarm["AlarmName"]] = reading
+                    state = AlarmState(alarm["StateValue"])
+                    states[alarm["AlarmName"]] = AlarmReading(state, since.timestamp() if since else None)
         return states
 
     def alarms_without_data(self, names: tuple[str, ...]) -> list[str]:
@@ -295,4 +295,6 @@ AwsFactory = Callable[[DeployConfig, str], Aws]
 
 def connect(config: DeployConfig, environment: str) -> Aws:
     """Return the port to one environment's function, with the credentials boto3 finds."""
-    return Aws(config.function_name(environment), config.function.region)
+    aws = Aws(config.function_name(environment), config.function.region)
+    aws.counts_failures = config.environment(environment).errors_from == "app"
+    return aws

@@ -27,6 +27,7 @@ ALL_AT_ONCE = "CodeDeployDefault.LambdaAllAtOnce"
 _COMPARISON: Mapping[str, Any] = {
     "alpha": None,
     "error_floor_pct": None,
+    "errors_from": "lambda",
     "max_error_pct": None,
     "min_canary_invocations": None,
     "settle_s": None,

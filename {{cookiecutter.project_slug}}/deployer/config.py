@@ -102,6 +102,7 @@ class Environment(_Section):
     mode: Literal["act", "observe"] = "act"
     driver: Literal["runner", "durable", "codedeploy"] = "runner"
     on_low_traffic: Literal["pause", "promote", "fail"] = "pause"
+    errors_from: Literal["lambda", "app"] = "lambda"
     on_slow: Literal["pause", "rollback", "off"] = "pause"
     on_cancel: Literal["rollback", "hold"] = "rollback"
     second_rollout: Literal["refuse", "supersede"] = "refuse"

@@ -44,11 +44,18 @@ class Series:
 
 
 class Metrics:
-    """The numbers of one alias. Each method is one GetMetricData call, whatever the length of the rollout."""
+    """The numbers of one alias. Each method is one GetMetricData call, whatever the length of the rollout.
 
-    def __init__(self, client: CloudWatchClient, function_name: str) -> None:
+    With `counts_failures` the app's own metric `Failures` takes the place of Lambda's `Errors`: what the
+    function handled, and answered without doing its work, is no error to Lambda.
+    """
+
+    def __init__(
+        self, client: CloudWatchClient, function_name: str, *, counts_failures: bool = False
+    ) -> None:
         self._client = client
         self._function_name = function_name
+        self._counts_failures = counts_failures
 
     def baseline(self, stable: str, until: int) -> Baseline:
         """Return what the stable version did in the hour that ends at `until` (seconds since the epoch)."""
@@ -138,9 +145,13 @@ class Metrics:
             "Resource": f"{self._function_name}:{ALIAS}",
             "ExecutedVersion": series.version,
         }
+        namespace, metric_name = NAMESPACE, series.metric
+        if series.metric == "Errors" and self._counts_failures:
+            namespace, metric_name = self._function_name, "Failures"
+            dimensions = {"service": self._function_name, "version": series.version}
         metric = {
-            "Namespace": NAMESPACE,
-            "MetricName": series.metric,
+            "Namespace": namespace,
+            "MetricName": metric_name,
             "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
         }
         return {

@@ -11,9 +11,10 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
-from deployer.aws import Aws
+from deployer.aws import Aws, connect
 from deployer.aws_errors import Conflict, NotFound, Unavailable, translated
 from deployer.clock import SystemClock
+from deployer.config import parse
 from deployer.errors import DeployerError
 from deployer.model import AlarmReading, AlarmState, AliasWrite, Routing
 from deployer.registry import Registry
@@ -289,3 +290,21 @@ class TestStack:
             with pytest.raises(DeployerError) as caught:
                 stack.execute(proposed, say=lambda _: None)
             assert caught.value.found == "Alias: boom"
+
+
+def test_the_port_compares_what_the_settings_say(aws, monkeypatch):
+    """The setting errors_from reaches the queries of the environment it is set in, and of no other."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    text = """
+[project]
+name = "x"
+[function]
+name = "image-resizer"
+region = "eu-west-1"
+architecture = "arm64"
+[environments.production]
+errors_from = "app"
+"""
+    settings = parse(text)
+    assert connect(settings, "production").metrics()._counts_failures
+    assert not connect(settings, "staging").metrics()._counts_failures

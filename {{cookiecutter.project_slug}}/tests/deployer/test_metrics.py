@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 
 from deployer.aws_errors import Unavailable
 from deployer.counts import Counts, Minute
-from deployer.metrics import Baseline, Metrics
+from deployer.metrics import Baseline, Metrics, Series
 
 FN = "image-resizer-production"
 MINUTE = 1_763_712_000
@@ -153,3 +153,13 @@ def test_throttling_is_not_an_answer(cloudwatch):
     stub.add_client_error("get_metric_data", "Throttling", "Rate exceeded", http_status_code=400)
     with pytest.raises(Unavailable):
         Metrics(client, FN).baseline("41", MINUTE)
+
+
+def test_the_apps_own_failures_take_the_place_of_errors():
+    """With errors_from = "app" only that one series changes: the app's metric, by its own version dimension."""
+    asked = Metrics(None, FN, counts_failures=True)
+    failures = asked._query("canary_errors", Series("42", "Errors", "Sum"), 60)["MetricStat"]["Metric"]
+    assert (failures["Namespace"], failures["MetricName"]) == (FN, "Failures")
+    assert failures["Dimensions"] == [{"Name": "service", "Value": FN}, {"Name": "version", "Value": "42"}]
+    calls = asked._query("canary_invocations", Series("42", "Invocations", "Sum"), 60)
+    assert calls == query("canary_invocations", "Invocations", "42", "Sum")
