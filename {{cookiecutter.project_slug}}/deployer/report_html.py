@@ -145,7 +145,7 @@ def _tiles(timeline: Timeline) -> str:
         (_number(timeline.requests - timeline.errors), "requests served", ""),
         (_number(timeline.errors), f"requests lost ({_pct(lost_pct)})", "bad" if timeline.errors else "good"),
         (_duration(played_s), "of releases on the compressed clock", ""),
-        (_duration(timeline.wall_s), f"in real time, compressed {timeline.speed:g} times", ""),
+        (_duration(timeline.wall_s), f"in real time, compressed up to {timeline.speed:g} times", ""),
     ]
     tiles = "".join(
         f'<div class="tile {kind}"><b>{escape(value)}</b><span>{escape(label)}</span></div>'

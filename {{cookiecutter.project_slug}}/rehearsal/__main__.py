@@ -115,7 +115,7 @@ def _summarise(timeline: Timeline, view: View, report: Path) -> None:
         view.say(f"{act.title}: {act.outcome} ({mark}){lost}", "green" if act.is_as_expected else "bold red")
     view.say(
         f"{timeline.requests} requests, {timeline.errors} lost; "
-        f"{timeline.wall_s:.0f} s in all, releases compressed {timeline.speed:g} times"
+        f"{timeline.wall_s:.0f} s in all, releases compressed up to {timeline.speed:g} times"
     )
     view.say(f"report: {report}")
 
