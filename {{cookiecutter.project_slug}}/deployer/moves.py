@@ -81,7 +81,7 @@ def write_for_wish(wish: Wish, plan: RolloutPlan, alias: AliasState, now: float,
     """
     marker = alias.marker
     if marker is None or not marker.is_active:
-        raise _no_rollout(marker)
+        raise no_rollout(marker)
     if marker.plan != plan.fingerprint and wish not in (Wish.PAUSE, Wish.ABORT):
         raise DeployerError(
             f"the steps in deploy.toml are not those of the running rollout `{marker.id}`",
@@ -146,7 +146,8 @@ def _unmoved(alias: AliasState, marker: Marker) -> AliasWrite:
     return AliasWrite(routing.stable, text, canary=routing.canary, weight_pct=routing.weight_pct)
 
 
-def _no_rollout(marker: Marker | None) -> DeployerError:
+def no_rollout(marker: Marker | None) -> DeployerError:
+    """Return the error for a wish about a rollout that is not running."""
     return DeployerError(
         "no rollout is running",
         found=f"found {marker.state.value if marker else 'no marker'}, expected run, pause or bake",

@@ -24,7 +24,7 @@ from deployer.model import (
     Tick,
     Wait,
 )
-from deployer.moves import Wish
+from deployer.moves import Wish, no_rollout
 from deployer.signals import signals_to
 from deployer.surroundings import Surroundings, after_write
 
@@ -140,12 +140,7 @@ def _running_plan(context: Context, aws: Aws) -> RolloutPlan:
     """Return the plan of the rollout on the alias. Raises DeployerError (exit 5) when there is none."""
     marker = aws.alias().marker
     if marker is None or not marker.is_active:
-        raise DeployerError(
-            "no rollout is running",
-            found=f"found {marker.state.value if marker else 'no marker'}, expected run, pause or bake",
-            hint="deployer rollout start",
-            exit_code=Exit.REFUSED,
-        )
+        raise no_rollout(marker)
     settings = context.config.environment(context.environment)
     return replace(settings.rollout_plan(marker.id, marker.to_version), is_begun=True)
 
