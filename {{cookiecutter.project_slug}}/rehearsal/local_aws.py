@@ -120,6 +120,14 @@ def find_python() -> str:
     return str(candidate)
 
 
+def _written_at(path: Path) -> float:
+    """Return when a file was last written; another run may have removed it meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
 def _start(
     python: str, addresses: Sequence[str], port: int, region: str, docker: Sequence[str] | None
 ) -> LocalAws:
@@ -127,9 +135,7 @@ def _start(
     run_id = f"rehearsal-{uuid.uuid4().hex[:12]}"
     RUN_DIRECTORY.mkdir(parents=True, exist_ok=True)
     log_path = RUN_DIRECTORY / f"local-aws-{port}.log"
-    for old in sorted(RUN_DIRECTORY.glob("local-aws-*.log"), key=lambda path: path.stat().st_mtime)[
-        :-KEPT_LOGS
-    ]:
+    for old in sorted(RUN_DIRECTORY.glob("local-aws-*.log"), key=_written_at)[:-KEPT_LOGS]:
         old.unlink(missing_ok=True)
     log_path.unlink(missing_ok=True)
     state = tempfile.mkdtemp(prefix="rehearsal-local-aws-")

@@ -24,7 +24,7 @@ from deployer.errors import DeployerError
 from deployer.metrics import Metrics
 from rehearsal.addresses import bridge_gateway
 from rehearsal.ledger import Counted, metric_data
-from rehearsal.local_aws import ROOT, running
+from rehearsal.local_aws import ROOT, _written_at, running
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -263,3 +263,8 @@ def test_its_containers_go_with_it(docker: list[str]) -> None:
     subprocess.run([*docker, "image", "rm", archive], capture_output=True, check=True)
     assert containers(docker, label) == []
     assert strangers
+
+
+def test_a_log_that_another_run_removes_is_no_error(tmp_path: Path) -> None:
+    """Two local AWSs that start at once tidy up the same old logs without stumbling over each other."""
+    assert _written_at(tmp_path / "gone.log") == 0.0
