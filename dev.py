@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -30,7 +31,16 @@ LINTERS = (
     "shellcheck .ci/run tests/standin/build",
 )
 PYTEST_INTERRUPTED = 2
-LEFTOVERS = (".venv", ".venv-cookiecutter", "build", "demo", ".pytest_cache", ".ruff_cache", ".hypothesis")
+LEFTOVERS = (
+    ".venv",
+    ".venv-cookiecutter",
+    ".venv-local-aws",
+    "build",
+    "demo",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".hypothesis",
+)
 
 
 def generated_dev() -> ModuleType:
@@ -46,6 +56,7 @@ def generated_dev() -> ModuleType:
 dev = generated_dev()
 COOKIECUTTER = dev.Environment(".venv-cookiecutter", "requirements/cookiecutter.txt")
 TOOLS = dev.Environment(".venv", "requirements/dev.txt")
+LOCAL_AWS = dev.Environment(".venv-local-aws", "{{cookiecutter.project_slug}}/requirements/local-aws.txt")
 
 
 def generate(environment: dev.Environment, parent: Path) -> Path:
@@ -81,19 +92,38 @@ def demo(_: Path, arguments: list[str]) -> int:
     return dev.hand_over([sys.executable, "dev.py", "rehearse", *arguments], repository)
 
 
+def in_place() -> None:
+    """Let programs started from here import the generated repository's code where it is.
+
+    Byte-code goes elsewhere: what lies in the template's folder gets into generated repositories.
+    """
+    with ThreadPoolExecutor() as pool:
+        for made in [pool.submit(dev.ensure, ROOT, environment) for environment in (TOOLS, LOCAL_AWS)]:
+            made.result()
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(GENERATED), str(ROOT / "tests"), str(ROOT)])
+    os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / "build" / "byte-code")
+    os.environ["LOCAL_AWS_PYTHON"] = str(LOCAL_AWS.program(ROOT, "python"))
+
+
+def own_environment() -> dict[str, str]:
+    """Return the environment for a generated repository's tasks: without what `in_place` set."""
+    ours = ("PYTHONPATH", "PYTHONPYCACHEPREFIX", "LOCAL_AWS_PYTHON")
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
 def test(_: Path, arguments: list[str]) -> int:
     """Run the tests of a generated repository, then the template's own, which report both together.
 
     With arguments, run what they ask pytest for among the template's own tests.
     """
-    dev.ensure(ROOT, TOOLS)
+    in_place()
     if not arguments:
         results = ROOT / "build" / "bake.xml"
         results.unlink(missing_ok=True)
         repository = generate(TOOLS, ROOT / "build" / "bake")
         dev.say("test: the generated repository's own tests (1 of 2)")
-        options = [*dev.PARALLEL, f"--junit-xml={results}"]
-        if dev.wait_for([sys.executable, "dev.py", "test", *options], repository) == PYTEST_INTERRUPTED:
+        command = [sys.executable, "dev.py", "test", *dev.PARALLEL, f"--junit-xml={results}"]
+        if dev.wait_for(command, repository, environment=own_environment()) == PYTEST_INTERRUPTED:
             return PYTEST_INTERRUPTED
         dev.say("test: the template's tests, the results above included (2 of 2)")
     # A bake's tests must not be read as this run's, when only a part of it was asked for.
@@ -103,12 +133,23 @@ def test(_: Path, arguments: list[str]) -> int:
     )
 
 
+def run(_: Path, arguments: list[str]) -> int:
+    """Run Python on the code in its place: `python3 dev.py run -m benchmarks.rollout_power`."""
+    in_place()
+    return dev.hand_over([str(TOOLS.program(ROOT, "python")), *arguments], ROOT)
+
+
+def proof(_: Path, arguments: list[str]) -> int:
+    """Play every fault at every moment of a rollout, then every mutant; writes docs/rollout-proof.md."""
+    return run(_, ["-m", "engine.proof", *arguments])
+
+
 def lint(_: Path, arguments: list[str]) -> int:
     """Run every linter, on the template and on the generated repository's files in their place."""
     dev.ensure(ROOT, TOOLS)
-    in_place = dev.Environment(str(ROOT / TOOLS.name), TOOLS.lock)
+    tools_here = dev.Environment(str(ROOT / TOOLS.name), TOOLS.lock)
     linters = [line for line in dev.LINTERS if not line.startswith(("ruff", "zizmor"))]
-    return dev.lint(ROOT, TOOLS, LINTERS) | dev.lint(GENERATED, in_place, tuple(linters))
+    return dev.lint(ROOT, TOOLS, LINTERS) | dev.lint(GENERATED, tools_here, tuple(linters))
 
 
 def bake(_: Path, arguments: list[str]) -> int:
@@ -121,6 +162,11 @@ def bake(_: Path, arguments: list[str]) -> int:
 TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
     "demo": (demo, "generate image-resizer and rehearse releases with it, without an AWS account"),
     "test": (test, "run every test, template and generated repository; arguments go to pytest"),
+    "run": (
+        run,
+        "run Python on the code in its place: run -m benchmarks.rollout_power",
+    ),
+    "proof": (proof, "play every fault at every moment of a rollout; writes docs/rollout-proof.md"),
     "bake": (bake, "generate image-resizer into build/bake"),
     "lint": (lint, "run every linter, in place"),
     "lock": (lambda _, __: dev.lock(ROOT), "compile requirements/*.in to hash-locked *.txt (needs uv)"),

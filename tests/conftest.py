@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from template import Template, copy_template
+
+from generating import Template, copy_template
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +39,12 @@ def template(tmp_path_factory: pytest.TempPathFactory, user: Mapping[str, str]) 
 def repository(tmp_path_factory: pytest.TempPathFactory, template: Template) -> Path:
     """Return a repository generated with the default answers; tests must not change it."""
     return template.generate(tmp_path_factory.mktemp("default"))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Put a test that asks for Docker into the group that one worker runs, one after the other.
+
+    The engine merges equal builds that run at the same time, although their secrets differ.
+    """
+    if "docker" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.xdist_group("docker"))

@@ -211,9 +211,9 @@ def hand_over(command: list[str], root: Path) -> int:
     return wait_for(command, root)
 
 
-def wait_for(command: list[str], root: Path) -> int:
+def wait_for(command: list[str], root: Path, environment: dict[str, str] | None = None) -> int:
     """Run the command to its end and return its status; it hears Ctrl-C itself, and is told of SIGTERM."""
-    with subprocess.Popen(command, cwd=root) as process:
+    with subprocess.Popen(command, cwd=root, env=environment) as process:
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         while True:
             try:

@@ -1,5 +1,1 @@
-"""Ship the function: build, scan, push, update, canary, roll back.
-
-Pure modules decide (`model`, `config`, `plan`, `canary`, `evidence`, `report`), shell modules act
-(`aws`, `image`, `scanner`, `rollout`, `cli`). `tests/deployer/test_structure.py` keeps it so.
-"""
+"""Ship the function: build, scan, push, update, canary, roll back. README.md here is the map of the rooms."""

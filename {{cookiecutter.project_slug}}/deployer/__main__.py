@@ -1,5 +1,5 @@
 """`python -m deployer`: the same door as the `deployer` command."""
 
-from deployer.cli import console
+from deployer.cli.main import console
 
 console()

@@ -14,10 +14,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from deployer.counts import GateSettings
 from deployer.errors import DeployerError, Exit
-from deployer.marker import MAX_STEPS
-from deployer.model import OnLowTraffic, OnSlow, Outcome, RolloutPlan, Step
+from deployer.model import MAX_STEPS, GateSettings, OnLowTraffic, OnSlow, Outcome, RolloutPlan, Step
 
 ALIAS = "live"
 # A GitHub job ends after six hours. One GetMetricData gives the minutes of about a week.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from deployer.eprocess import Strength
+MAX_STEPS = 8  # of a rollout, so that the marker fits into the alias's Description
 
 
 class AlarmState(Enum):
@@ -186,84 +186,48 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
+class GateSettings:
+    """What counts as worse. `alpha` is a probability, `_pct` are percentage points, `_s` seconds.
+
+    `attempts`: how often the source tries a failing call in all (3 for asynchronous events).
+    `slow_outcome`: what a slower canary leads to; `INCONCLUSIVE` holds the rollout, `FAIL` rolls it back.
+    Raises ValueError for an alpha outside (0, 0.5).
+    """
+
+    alpha: float = 0.01
+    floor_pct: float = 0.5
+    compare_slow: bool = False
+    slow_floor_pct: float = 5.0
+    slow_outcome: Outcome = Outcome.INCONCLUSIVE
+    min_canary_invocations: int = 50
+    settle_s: float = 120.0
+    slo_error_pct: float = 1.0
+    attempts: int = 1
+    stale_after_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 0.5:
+            raise ValueError(f"alpha is `{self.alpha}`, expected more than 0 and less than 0.5")
+
+    @property
+    def alpha_per_metric(self) -> float:
+        """Return each metric's part of alpha."""
+        return self.alpha / (2 if self.compare_slow else 1)
+
+
+@dataclass(frozen=True)
+class Strength:
+    """One metric's evidence against the canary, and the limit ln(1/alpha) at which it can fail; in nats."""
+
+    metric: str
+    log_e: float
+    limit: float
+
+
+@dataclass(frozen=True)
 class Verdict:
     """One comparison's conclusion with the sentence that explains it. `metric` is what was compared."""
 
     outcome: Outcome
     sentence: str
     metric: str = "errors"
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Nothing to do for that many seconds."""
-
-    seconds: float
-    reason: str
-
-
-@dataclass(frozen=True)
-class SetWeight:
-    """Give the canary the share of step `step` (from 1)."""
-
-    step: int
-    weight_pct: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Promote:
-    """Give the canary all traffic; it is still watched when the plan has a final bake."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Pause:
-    """Keep the weight and wait for a person."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Finish:
-    """The final bake is over: record that the rollout is done."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Rollback:
-    """Give all traffic back to the version that was stable before."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Refuse:
-    """Change nothing: starting or going on would not be safe."""
-
-    reason: str
-    hint: str
-
-
-@dataclass(frozen=True)
-class Done:
-    """Nothing is left to do; `state` says how it ended."""
-
-    state: RolloutState
-    reason: str
-
-
-Decision = Wait | SetWeight | Promote | Pause | Finish | Rollback | Refuse | Done
-
-
-@dataclass(frozen=True)
-class Tick:
-    """One reading and what was decided on it; `written` is the UpdateAlias that carried it out."""
-
-    at: float
-    alias: AliasState
-    evidence: Evidence
-    decision: Decision
-    written: AliasWrite | None = None

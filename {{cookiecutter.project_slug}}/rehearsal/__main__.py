@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from deployer.errors import DeployerError, Exit
-from deployer.report_html import render
-from deployer.timeline import Act, Timeline
+from deployer.report.page.html import render
+from deployer.report.page.timeline import Act, Timeline
 from rehearsal.acts import ACTS
 from rehearsal.preparation import ContainersUnusable
 from rehearsal.stage import Options, Stage, set_up

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deployer.timeline import Act
-from deployer.timeline import Stage as Done
+from deployer.report.page.timeline import Act
+from deployer.report.page.timeline import Stage as Done
 from rehearsal import faults, further_acts
 from rehearsal.ledger import MINUTE_S
 from rehearsal.local_aws import ACCOUNT_ID

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deployer.model import RolloutState
-from deployer.timeline import Act
+from deployer.report.page.timeline import Act
 from rehearsal import faults
 from rehearsal.ledger import MINUTE_S
 from rehearsal.play import Scene, Traffic, begin, judge_stable, play

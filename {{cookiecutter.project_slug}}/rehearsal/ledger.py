@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployer.timeline import Served
+from deployer.report.page.timeline import Served
 
 ALIAS = "live"
 MINUTE_S = 60

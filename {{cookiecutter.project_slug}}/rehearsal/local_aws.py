@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from deployer.docker import find_docker
 from deployer.errors import DeployerError
+from deployer.image.docker import find_docker
 from rehearsal.addresses import bridge_gateway, reserve_port
 
 ROOT = Path(__file__).resolve().parent.parent

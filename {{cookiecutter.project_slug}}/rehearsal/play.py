@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deployer import marker as markers
+from deployer.canary import marker as markers
 from deployer.errors import DeployerError, Exit
 from deployer.model import RolloutState
-from deployer.timeline import Act, Event, from_engine
+from deployer.report.page.timeline import Act, Event, from_engine
 from rehearsal import settings
 from rehearsal.ledger import MINUTE_S
 from rehearsal.preparation import Script

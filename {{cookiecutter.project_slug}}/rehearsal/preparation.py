@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 
 from deployer.errors import DeployerError, Exit
-from deployer.timeline import Stage as Done
+from deployer.report.page.timeline import Stage as Done
 from rehearsal import zip_function
 from rehearsal.product import Finished
 from rehearsal.stage import ENVIRONMENT, Stage

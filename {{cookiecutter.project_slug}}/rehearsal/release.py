@@ -21,8 +21,8 @@ import time
 from datetime import datetime
 from typing import Any
 
-from deployer import cli
-from deployer.aws import Aws, AwsFactory, connect
+from deployer.aws.client import Aws, AwsFactory, connect
+from deployer.cli import main as cli
 from deployer.config import Config
 from rehearsal.clock import CompressedClock
 from rehearsal.traffic import QUERY_DATE

@@ -19,9 +19,9 @@ from botocore.config import Config as ClientConfig
 from PIL import Image, ImageOps
 
 from deployer.config import Config, load
-from deployer.docker import find_docker
 from deployer.errors import DeployerError
-from deployer.timeline import Picture
+from deployer.image.docker import find_docker
+from deployer.report.page.timeline import Picture
 from rehearsal import zip_function
 from rehearsal.clock import CompressedClock
 from rehearsal.faults import copy_sources

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deployer.timeline import Sample
+from deployer.report.page.timeline import Sample
 from rehearsal.alarms import Alarm, evaluate
 from rehearsal.clock import CompressedClock
 from rehearsal.ledger import ALIAS, MINUTE_S, Counted, Ledger, metric_data

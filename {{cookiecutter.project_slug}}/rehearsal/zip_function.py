@@ -17,11 +17,11 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from deployer.aws import Aws
-from deployer.aws_errors import translated
+from deployer.aws.client import Aws
+from deployer.aws.errors import translated
+from deployer.aws.observed import FunctionState
 from deployer.config import Config
 from deployer.errors import DeployerError
-from deployer.observed import FunctionState
 
 CODE_BUCKET = "rehearsal-code"
 _IMAGE_CODE = """      PackageType: Image

@@ -1,0 +1,150 @@
+"""Fakes of what a rollout has around it: alarms, a topic, provisioned concurrency, and the stack that names them."""
+
+# ruff: noqa: N803 - the arguments are AWS's own names
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from deployer.aws.provisioned import Provisioned
+from deployer.clock import Clock
+
+TOPIC = "arn:aws:sns:eu-west-1:123456789012:image-resizer-production-rollouts"
+
+
+class StackWithTopic:
+    """A CloudFormation whose stack has the rollout topic."""
+
+    def describe_stacks(self, **_: Any) -> dict[str, Any]:
+        """Answer that the stack exists, with its topic."""
+        outputs = [{"OutputKey": "RolloutTopicArn", "OutputValue": TOPIC}]
+        return {"Stacks": [{"StackName": "s", "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]}
+
+    def get_template(self, **_: Any) -> dict[str, Any]:
+        """Answer with an empty template."""
+        return {"TemplateBody": ""}
+
+
+@dataclass
+class FakeAlarms:
+    """CloudWatch's metric alarms by name; `calls` is what was done to them, in order."""
+
+    put: dict[str, dict[str, Any]] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    refuses: set[str] = field(default_factory=set)
+
+    def put_metric_alarm(self, **alarm: Any) -> None:
+        """Put an alarm."""
+        self._call("put", alarm["AlarmName"])
+        self.put[alarm["AlarmName"]] = alarm
+
+    def delete_alarms(self, *, AlarmNames: list[str]) -> None:
+        """Delete alarms."""
+        for name in AlarmNames:
+            self._call("delete", name)
+            del self.put[name]
+
+    def get_paginator(self, operation: str) -> FakeAlarms:
+        """Return what lists the alarms."""
+        assert operation == "describe_alarms"
+        return self
+
+    def paginate(self, *, AlarmNamePrefix: str, AlarmTypes: list[str]) -> Iterator[dict[str, Any]]:
+        """List the alarms of a prefix, one to a page."""
+        assert AlarmTypes == ["MetricAlarm"]
+        for name in sorted(self.put):
+            if name.startswith(AlarmNamePrefix):
+                yield {"MetricAlarms": [{"AlarmName": name}]}
+
+    def _call(self, what: str, name: str) -> None:
+        if what in self.refuses:
+            raise refused(what)
+        self.calls.append(f"{what} {name}")
+
+
+@dataclass
+class FakeTopic:
+    """An SNS topic that keeps what was published to it."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    subjects: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+    def publish(self, *, TopicArn: str, Subject: str, Message: str) -> None:
+        """Publish a message."""
+        assert TopicArn == TOPIC
+        assert len(Subject) <= 100
+        assert Subject.isascii()
+        if self.error:
+            raise self.error
+        self.subjects.append(Subject)
+        self.events.append(json.loads(Message))
+
+    @property
+    def kinds(self) -> list[str]:
+        """Return what each event tells of."""
+        return [event["kind"] for event in self.events]
+
+
+@dataclass
+class FakeWarmth:
+    """Lambda's provisioned concurrency on a virtual clock: ready after `ready_s`, unless it fails."""
+
+    clock: Clock
+    ready_s: float = 60.0
+    fails: str = ""
+    configs: dict[str, tuple[int, float]] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+
+    def port(self, function_name: str = "image-resizer-production") -> Provisioned:
+        """Return the deployer's port to it."""
+        return Provisioned(self, function_name)  # type: ignore[arg-type]
+
+    def put_provisioned_concurrency_config(
+        self,
+        *,
+        FunctionName: str,
+        Qualifier: str,
+        ProvisionedConcurrentExecutions: int,
+    ) -> None:
+        """Ask for it."""
+        assert Qualifier.isdigit(), "it sits on versions"
+        self.calls.append(f"put {Qualifier} {ProvisionedConcurrentExecutions}")
+        self.configs[Qualifier] = (ProvisionedConcurrentExecutions, self.clock.now())
+
+    def get_provisioned_concurrency_config(self, *, FunctionName: str, Qualifier: str) -> dict[str, Any]:
+        """Tell how far it is."""
+        if Qualifier not in self.configs:
+            raise not_found()
+        count, since = self.configs[Qualifier]
+        is_ready = self.clock.now() - since >= self.ready_s
+        status = "IN_PROGRESS" if not is_ready else "FAILED" if self.fails else "READY"
+        found = {
+            "RequestedProvisionedConcurrentExecutions": count,
+            "AvailableProvisionedConcurrentExecutions": count if status == "READY" else 0,
+            "Status": status,
+        }
+        return found | ({"StatusReason": self.fails} if status == "FAILED" else {})
+
+    def delete_provisioned_concurrency_config(self, *, FunctionName: str, Qualifier: str) -> None:
+        """Take it away."""
+        if Qualifier not in self.configs:
+            raise not_found()
+        self.calls.append(f"delete {Qualifier}")
+        del self.configs[Qualifier]
+
+
+def not_found() -> ClientError:
+    """Return what Lambda answers for a version without any."""
+    error = {"Code": "ProvisionedConcurrencyConfigNotFoundException", "Message": "none"}
+    return ClientError({"Error": error}, "GetProvisionedConcurrencyConfig")
+
+
+def refused(operation: str) -> ClientError:
+    """Return what AWS answers without the right to call."""
+    return ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, operation)

@@ -1,0 +1,77 @@
+"""The alias marker: the rollout's state as text of at most 256 characters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployer.canary import marker
+from deployer.model import MAX_STEPS, Marker, RolloutState
+
+RUNNING = Marker("7f3a", "41", "42", 5, (1_763_712_000, 1_763_712_312), "9c1e", RolloutState.RUN)
+
+
+def test_it_reads_as_specified():
+    """The text is the documented one, behind the people's own words."""
+    assert marker.render("my function", RUNNING) == (
+        "my function [lc1 id=7f3a from=41 to=42 step=2/5 at=1763712000+312 plan=9c1e st=run]"
+    )
+
+
+@given(
+    text=st.text(max_size=marker.MAX_TEXT).filter(lambda text: "[lc1" not in text),
+    why=st.text(max_size=400),
+    state=st.sampled_from(RolloutState),
+    since_s=st.integers(0, 86_400),
+)
+def test_round_trip(text, why, state, since_s):
+    """Whatever text and reason it carries, state and text come back, within Lambda's 256 characters."""
+    running = replace(RUNNING, state=state, since_s=since_s)
+    written = marker.render(text, replace(running, why=why))
+    assert len(written) <= 256
+    found_text, found = marker.parse(written)
+    assert found_text == text
+    assert replace(found, why="") == running
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["", "my own words", "[lc1 ]", "[lc1 id=7f3a from=41]", "x [lc1 id=1 from=1 to=2 step=a/b at=1 plan=1 st=run]",
+     "[lc1 id=1 from=1 to=2 step=1/2 at=1 plan=1 st=unheard-of]",
+     "[lc1 id=1 from=1 to=2 step=2/2 at=1 plan=1 st=run]", "[lc2 id=1]"],
+)  # fmt: skip
+def test_what_is_not_a_marker_is_none(description):
+    """Text that is no marker of ours, or a damaged one, is read as no rollout, never as a running one."""
+    assert marker.parse(description)[1] is None
+
+
+def test_text_that_leaves_no_room_is_refused():
+    """The people's own words are never cut to make room."""
+    with pytest.raises(ValueError, match="81 characters"):
+        marker.render("x" * 81, RUNNING)
+
+
+def test_the_longest_rollout_has_room():
+    """Eight steps with the longest bakes, a long id and 80 characters of the people's own fit, reason and all."""
+    day = 86_400
+    longest = Marker(
+        "123456789012.12",
+        "99998",
+        "99999",
+        MAX_STEPS,
+        tuple(1_763_712_000 + day * number for number in range(MAX_STEPS + 1)),
+        "9c1e",
+        RolloutState.ROLLED_BACK,
+        since_s=day,
+    )
+    written = marker.render("x" * marker.MAX_TEXT, replace(longest, why="y" * 300))
+    assert len(written) <= 256
+    assert replace(marker.parse(written)[1], why="") == longest
+
+
+def test_a_state_began_after_its_step():
+    """A pause is counted from when it began, not from when its step did."""
+    assert replace(RUNNING, since_s=90).at == 1_763_712_312 + 90

@@ -1,0 +1,164 @@
+"""Decisions and wishes as writes: what is written is read back as the state that was meant."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deployer.canary import decide as canary
+from deployer.canary import marker, moves
+from deployer.canary.decision import Done, Finish, Pause, Promote, Rollback, SetWeight, Wait
+from deployer.canary.moves import Wish
+from deployer.errors import DeployerError, Exit
+from deployer.model import AliasState, RolloutState, Routing
+from engine.canary.test_decide import ALL_AT_ONCE, BAKING, OK, PAUSED, PLAN, START, at_step, untouched
+
+BEGUN = replace(PLAN, is_begun=True)
+
+
+def after(write, plan=PLAN):
+    """Return the alias as that write leaves it."""
+    text, found = marker.parse(write.description)
+    return AliasState(Routing(write.version, write.canary, write.weight_pct), "r3", text, found)
+
+
+@pytest.mark.parametrize(
+    ("decision", "alias", "routing", "following"),
+    [
+        (SetWeight(1, 10, "go"), untouched(), Routing("41", "42", 10), Wait),
+        (SetWeight(2, 50, "go"), at_step(1), Routing("41", "42", 50), Wait),
+        (Promote("good"), at_step(2), Routing("42"), Wait),
+        (Pause("slow"), at_step(1), Routing("41", "42", 10), Wait),
+        (Pause("slow"), BAKING, Routing("42"), Wait),
+        (Finish("good"), BAKING, Routing("42"), Done),
+        (Rollback("alarm"), at_step(1), Routing("41"), Done),
+        (Rollback("alarm"), PAUSED, Routing("41"), Done),
+        (Rollback("alarm"), BAKING, Routing("41"), Done),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, type) else value.__name__,
+)
+def test_the_write_and_the_marker_agree(decision, alias, routing, following):
+    """What a decision writes is read back as a state in which the same rollout knows where it is."""
+    write = moves.write_for(decision, PLAN, replace(alias, text="mine"), START + 5)
+    left = after(write)
+    assert (left.routing, left.text) == (routing, "mine")
+    assert isinstance(canary.decide(BEGUN, left, OK, START + 5), following)
+
+
+def test_each_step_adds_its_start():
+    """The marker keeps when every step began, which is what the evidence is counted from."""
+    first = after(moves.write_for(SetWeight(1, 10, ""), PLAN, untouched(), START + 0.9))
+    second = after(moves.write_for(SetWeight(2, 50, ""), PLAN, first, START + 400))
+    bake = after(moves.write_for(Promote(""), PLAN, second, START + 1000))
+    assert bake.marker.starts == (START, START + 400, START + 1000)
+    assert (bake.marker.step, bake.marker.state) == (3, RolloutState.BAKE)
+
+
+def test_all_at_once_without_a_bake_is_done_with_one_write():
+    """A plan without steps and bake has one transition."""
+    write = moves.write_for(Promote(""), replace(ALL_AT_ONCE, final_bake_s=0), untouched(), START)
+    assert after(write).marker.state is RolloutState.DONE
+
+
+def test_a_finished_rollout_is_no_part_of_the_next_one():
+    """A new rollout's marker starts from nothing but the people's own text."""
+    left = replace(at_step(3, RolloutState.DONE), text="mine", routing=Routing("42"))
+    write = moves.write_for(SetWeight(1, 10, ""), replace(PLAN, id="beef", target="43"), left, START + 9)
+    assert write.description.startswith("mine [lc1 id=beef from=42 to=43 step=1/2")
+
+
+WISHES = [
+    (Wish.PAUSE, at_step(1), RolloutState.PAUSE, Routing("41", "42", 10), 1),
+    (Wish.PAUSE, BAKING, RolloutState.PAUSE, Routing("42"), 3),
+    (Wish.RESUME, PAUSED, RolloutState.RUN, Routing("41", "42", 10), 1),
+    (Wish.RESUME, at_step(3, RolloutState.PAUSE), RolloutState.BAKE, Routing("42"), 3),
+    (Wish.SKIP, at_step(1), RolloutState.RUN, Routing("41", "42", 50), 2),
+    (Wish.SKIP, PAUSED, RolloutState.RUN, Routing("41", "42", 50), 2),
+    (Wish.SKIP, at_step(2), RolloutState.BAKE, Routing("42"), 3),
+    (Wish.SKIP, BAKING, RolloutState.DONE, Routing("42"), 3),
+    (Wish.PROMOTE, at_step(1), RolloutState.BAKE, Routing("42"), 3),
+    (Wish.ABORT, at_step(1), RolloutState.ROLLED_BACK, Routing("41"), 1),
+    (Wish.ABORT, PAUSED, RolloutState.ROLLED_BACK, Routing("41"), 1),
+    (Wish.ABORT, BAKING, RolloutState.ROLLED_BACK, Routing("41"), 3),
+]
+
+
+@pytest.mark.parametrize(
+    ("wish", "alias", "state", "routing", "step"),
+    WISHES,
+    ids=[f"{w[0].value} in {w[1].marker.state.value} {w[1].marker.step}" for w in WISHES],
+)
+def test_a_wish_is_one_write(wish, alias, state, routing, step):
+    """Each wish, in each state that allows it, leads to its state and its traffic, in a single write."""
+    write = moves.write_for_wish(wish, PLAN, replace(alias, text="mine"), START + 50, "a person")
+    left = after(write)
+    assert (left.marker.state, left.routing, left.marker.step, left.text) == (state, routing, step, "mine")
+
+
+def test_a_resumed_bake_starts_again():
+    """After a pause the step is watched for its whole bake once more."""
+    left = after(moves.write_for_wish(Wish.RESUME, PLAN, PAUSED, START + 50, "go on"))
+    assert canary.decide(BEGUN, left, OK, START + 60) == Wait(290, "step 1/2 at 10 %: 10 of 300 s")
+
+
+def test_a_resumed_rollout_remembers_what_was_accepted():
+    """When a person last resumed is kept through the following steps, since slowness until then was accepted."""
+    left = after(moves.write_for_wish(Wish.RESUME, PLAN, PAUSED, START + 50, "go on"))
+    assert left.marker.accepted_s == 50
+    following = after(moves.write_for(canary.next_move(PLAN, left.marker, "good"), PLAN, left, START + 400))
+    assert (following.marker.accepted_s, following.marker.since_s) == (50, 0)
+
+
+@pytest.mark.parametrize("wish", [Wish.PROMOTE, Wish.SKIP])
+def test_moving_a_paused_rollout_on_accepts_its_slowness(wish):
+    """Whoever promotes or skips has seen what paused it, so that it does not pause again for the same calls."""
+    left = after(moves.write_for_wish(wish, PLAN, PAUSED, START + 50, "go on"))
+    assert left.marker.accepted_s == 50
+
+
+def test_a_promoted_rollout_is_still_watched():
+    """Promoting by hand from the first step leads into the final bake, which ends as any other."""
+    left = after(moves.write_for_wish(Wish.PROMOTE, PLAN, at_step(1), START + 50, "sure"))
+    assert isinstance(canary.decide(BEGUN, left, OK, START + 60), Wait)
+    assert isinstance(canary.decide(BEGUN, left, OK, START + 170), Finish)
+
+
+@pytest.mark.parametrize(
+    ("wish", "alias"),
+    [
+        (Wish.PAUSE, PAUSED),
+        (Wish.RESUME, at_step(1)),
+        (Wish.PROMOTE, BAKING),
+        *((wish, untouched()) for wish in Wish),
+        *((wish, at_step(1, RolloutState.ROLLED_BACK)) for wish in Wish),
+        *((wish, at_step(3, RolloutState.DONE)) for wish in Wish),
+    ],
+    ids=lambda value: value.value if isinstance(value, Wish) else getattr(value.marker, "state", None),
+)
+def test_a_wish_that_cannot_be_granted_is_refused(wish, alias):
+    """Where a wish makes no sense nothing is written, and the error says what was found."""
+    with pytest.raises(DeployerError) as caught:
+        moves.write_for_wish(wish, PLAN, alias, START, "a person")
+    assert caught.value.exit_code == Exit.REFUSED
+    assert caught.value.found.startswith("found")
+
+
+@pytest.mark.parametrize("wish", [Wish.RESUME, Wish.SKIP, Wish.PROMOTE])
+def test_a_wish_by_other_steps_is_refused(wish):
+    """A checkout with other steps never moves a rollout: its weights would be nobody's plan."""
+    with pytest.raises(DeployerError, match="not those of the running rollout"):
+        moves.write_for_wish(wish, replace(PLAN, final_bake_s=1), PAUSED, START, "a person")
+
+
+@pytest.mark.parametrize("wish", [Wish.PAUSE, Wish.ABORT])
+def test_a_rollout_is_stopped_from_any_checkout(wish):
+    """Pausing and aborting need no plan, so they work from any commit."""
+    assert moves.write_for_wish(wish, replace(PLAN, final_bake_s=1), at_step(1), START, "a person")
+
+
+def test_rolling_back_works_without_room_for_the_marker():
+    """A description that leaves no room for the record never stands in the way of moving the traffic."""
+    alias = replace(at_step(1), text="x" * 250)
+    write = moves.rollback_write(alias, target="41", reason="alarm")
+    assert (write.version, write.canary, write.description) == ("41", None, "x" * 250)

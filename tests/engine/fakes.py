@@ -1,0 +1,463 @@
+"""A strict fake of one Lambda function, its metrics and alarms on a virtual clock; it refuses what AWS refuses.
+
+Faults are given by the number of the call (from 1), as the process that is tested makes them.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import NoReturn
+
+from botocore.exceptions import ClientError
+
+from deployer.aws.errors import Unavailable, translated
+from deployer.aws.metrics import Baseline
+from deployer.aws.observed import FunctionState
+from deployer.canary import marker
+from deployer.judge.counts import Counts, Minute
+from deployer.model import AlarmReading, AlarmState, AliasState, AliasWrite, Routing
+
+STALE_REVISION = (
+    "The Revision Id provided does not match the latest Revision Id. "
+    "Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
+)
+
+
+class VirtualClock:
+    """Time that passes only when somebody sleeps; `at` calls things when their time has come."""
+
+    def __init__(self, start: float = 1_763_712_000.0) -> None:
+        self.time = start
+        self.slept = 0.0
+        self._due: list[tuple[float, Callable[[], object]]] = []
+
+    def now(self) -> float:
+        """Return the virtual time."""
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        """Let the time pass, and do what was due in it."""
+        self.time += seconds
+        self.slept += seconds
+        if self._due:
+            for due, action in sorted(self._due, key=lambda item: item[0]):
+                if due <= self.time:
+                    self._due.remove((due, action))
+                    action()
+
+    def at(self, seconds_from_now: float, action: Callable[[], object]) -> None:
+        """Call `action` once that much time has passed."""
+        self._due.append((self.time + seconds_from_now, action))
+
+
+@dataclass
+class Death(BaseException):
+    """The process is killed at a call."""
+
+    call: str
+
+
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """What each version does with the calls it gets: calls per minute of the alias, and rates (0-1).
+
+    `outage` is (from, until, rate): in that time both versions fail that often. `lag_s` is how long CloudWatch
+    takes to know of a call: what is newer is not in the numbers yet.
+    """
+
+    per_minute: float = 600
+    errors: Mapping[str, float] = field(default_factory=dict)
+    slow: Mapping[str, float] = field(default_factory=dict)
+    throttled: Mapping[str, float] = field(default_factory=dict)
+    outage: tuple[float, float, float] | None = None
+    lag_s: float = 90.0
+    p90_ms: float = 200.0
+    p99_ms: float = 900.0
+
+    def counts(self, version: str, share: float, since: float, until: float) -> Counts:
+        """Return what that share of the traffic makes of a version in a time in which nothing changes."""
+        per_second = self.per_minute * share / 60
+        rate = self.errors.get(version, 0.0)
+        if self.outage is not None and self.outage[0] <= since < self.outage[1]:
+            rate = max(rate, self.outage[2])
+
+        def whole(per_call: float) -> int:
+            # Counted from the epoch, so that no fraction of a call is ever lost between two minutes.
+            return math.floor(per_second * per_call * until) - math.floor(per_second * per_call * since)
+
+        return Counts(
+            whole(1.0),
+            whole(rate),
+            whole(self.slow.get(version, 0.0)),
+            whole(self.throttled.get(version, 0.0)),
+        )
+
+
+@dataclass(frozen=True)
+class Served:
+    """From when on the alias sent its traffic where."""
+
+    at: float
+    routing: Routing
+
+
+@lru_cache(maxsize=100_000)
+def minute_of(
+    traffic: Traffic, history: tuple[Served, ...], versions: tuple[str, str], at: int, known_until: float
+) -> Minute | None:
+    """Return one minute as CloudWatch knows it, None for one without any call."""
+    found = {version: Counts() for version in versions}
+    for served, following in zip(history, [*history[1:], None], strict=True):
+        since = max(at, served.at)
+        until = min(at + 60.0, known_until, following.at if following else math.inf)
+        if since >= until:
+            continue
+        share = served.routing.weight_pct / 100
+        for version, part in ((served.routing.stable, 1 - share), (served.routing.canary, share)):
+            if version in found and part:
+                found[version] = _sum(found[version], traffic.counts(version, part, since, until))
+    stable, canary = versions
+    if not found[stable].calls + found[canary].calls:
+        return None
+    return Minute(at, canary=found[canary], stable=found[stable])
+
+
+def _sum(one: Counts, other: Counts) -> Counts:
+    return Counts(
+        one.calls + other.calls,
+        one.errors + other.errors,
+        one.slow + other.slow,
+        one.throttles + other.throttles,
+    )
+
+
+@dataclass
+class FakeMetrics:
+    """Both versions' numbers, as the traffic of the alias at each moment made them."""
+
+    aws: FakeAws
+
+    def baseline(self, stable: str, until: int) -> Baseline:
+        """Return the hour before, in which the stable version had all traffic."""
+        with self.aws.call("GetMetricData"):
+            traffic = self.aws.traffic
+            return Baseline(traffic.counts(stable, 1.0, until - 3600, until), traffic.p90_ms, traffic.p99_ms)
+
+    def minutes(
+        self, versions: tuple[str, str], since: int, until: float, slow_ms: float | None
+    ) -> tuple[Minute, ...]:
+        """Return the minutes so far; the newest calls are not in them yet."""
+        with self.aws.call("GetMetricData"):
+            history, traffic = tuple(self.aws.history), self.aws.traffic
+            known_until = min(until, self.aws.clock.now()) - traffic.lag_s
+            found = []
+            for at in range(since // 60 * 60, math.ceil(known_until), 60):
+                # What lies behind a minute changes nothing about it, and would only keep it from being known.
+                before = tuple(served for served in history if served.at < at + 60)
+                minute = minute_of(traffic, before, versions, at, min(known_until, at + 60.0))
+                if minute is not None:
+                    found.append(minute)
+            return tuple(found)
+
+
+@dataclass(frozen=True)
+class Written:
+    """One UpdateAlias that was carried out: when, what, under which revision, and by whom."""
+
+    at: float
+    write: AliasWrite
+    revision: str
+    actor: str
+
+
+@dataclass
+class FakeAws:
+    """The part of `deployer.aws.Aws` that a release uses, with RevisionIds and Lambda's own refusals."""
+
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    function_name: str = "image-resizer-production"
+    region: str = "eu-west-1"
+    stable: str = "41"
+    versions: set[str] = field(default_factory=lambda: {"41", "42"})
+    description: str = ""
+    canary: str | None = None
+    weight_pct: int = 0
+    states: dict[str, AlarmReading] = field(default_factory=lambda: {"errors": AlarmReading(AlarmState.OK)})
+    traffic: Traffic = field(default_factory=Traffic)
+    roles: dict[str, str] = field(default_factory=dict)
+    silent_metrics: set[str] = field(default_factory=set)
+    later: tuple[tuple[float, str, AlarmState], ...] = ()
+    transient_s: float = 0.0
+    update_s: float = 0.0
+    actor: str = "driver"
+    calls: list[str] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)
+    history: list[Served] = field(default_factory=list)
+    faults: dict[int, tuple[Callable[[], object] | None, BaseException | None]] = field(default_factory=dict)
+    before_call: Callable[[str], None] | None = None
+    _images: dict[str, str] = field(default_factory=dict)
+    _image: str = "repo@sha256:a"
+    _revision: int = 1
+    _updated_at: float = -math.inf
+    _moved: tuple[float, str] | None = None
+    _probe_error: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.history:
+            self.history.append(Served(-math.inf, Routing(self.stable)))
+
+    @property
+    def writes(self) -> list[AliasWrite]:
+        """Return every UpdateAlias that was carried out, oldest first."""
+        return [written.write for written in self.written]
+
+    @property
+    def routing(self) -> Routing:
+        """Return where the traffic goes."""
+        return Routing(self.stable, self.canary, self.weight_pct)
+
+    def copied(self) -> FakeAws:
+        """Return this world again with a clock of its own; what happens in one is not seen in the other."""
+        other = copy.copy(self)
+        other.clock = VirtualClock(self.clock.time)
+        for name in ("states", "calls", "written", "history", "faults"):
+            setattr(other, name, copy.copy(getattr(self, name)))
+        return other
+
+    def given_alias(self, text: str, *, canary: str | None = None, weight_pct: int = 0) -> FakeAws:
+        """Set the alias's Description and weights as somebody else left them."""
+        self.description, self.canary, self.weight_pct = text, canary, weight_pct
+        self.history.append(Served(self.clock.now(), self.routing))
+        return self
+
+    def given_alarm(self, name: str, state: AlarmState, since: float | None = None) -> FakeAws:
+        """Put an alarm into a state, from now on unless told otherwise; MISSING removes it."""
+        self.states[name] = AlarmReading(state, self.clock.now() if since is None else since)
+        return self
+
+    def given_alarm_later(self, seconds: float, name: str, state: AlarmState) -> FakeAws:
+        """Put an alarm into a state once that much time has passed; the earliest is given first."""
+        self.later = (*self.later, (self.clock.now() + seconds, name, state))
+        return self
+
+    def given_failure(self, call_number: int, error: BaseException) -> FakeAws:
+        """Let the call with that number (from 1) fail without doing anything."""
+        self.faults[call_number] = (lambda: _raise(error), None)
+        return self
+
+    def given_throttling(self, *call_numbers: int) -> FakeAws:
+        """Let those calls be throttled, in Lambda's own words."""
+        for number in call_numbers:
+            self.faults[number] = (_throttle, None)
+        return self
+
+    def given_lost_answer(self, call_number: int) -> FakeAws:
+        """Let that call do its work and its answer never arrive."""
+        self.faults[call_number] = (None, Unavailable("the call: AWS did not answer"))
+        return self
+
+    def given_death_after(self, call_number: int) -> FakeAws:
+        """Kill the process just after that call did its work."""
+        self.faults[call_number] = (None, Death(f"call {call_number}"))
+        return self
+
+    def given_conflict(self, call_number: int) -> FakeAws:
+        """Let somebody else write the alias, without changing anything, just before that call."""
+        self.faults[call_number] = (self.someone_else_writes, None)
+        return self
+
+    def given_broken_start(self, message: str) -> FakeAws:
+        """Let direct invocations of every version fail with this message."""
+        self._probe_error = message
+        return self
+
+    def alias(self) -> AliasState:
+        """Read the alias. While provisioned concurrency moves, Lambda shows weights nobody asked for."""
+        with self.call("GetAlias"):
+            routing = self.routing
+            if self._moved is not None and self.clock.now() < self._moved[0] + self.transient_s:
+                routing = Routing(self.stable, self._moved[1], 100)
+            text, parsed = marker.parse(self.description)
+            return AliasState(routing, f"r{self._revision}", text, parsed, self.description)
+
+    def metrics(self) -> FakeMetrics:
+        """Return the numbers of the versions."""
+        return FakeMetrics(self)
+
+    def alarms(self, names: tuple[str, ...]) -> dict[str, AlarmReading]:
+        """Read the alarms; one that is not there is MISSING."""
+        with self.call("DescribeAlarms"):
+            while self.later and self.later[0][0] <= self.clock.now():
+                (at, name, state), *rest = self.later
+                self.later = tuple(rest)
+                self.given_alarm(name, state, at)
+            return {name: self.states.get(name, AlarmReading(AlarmState.MISSING)) for name in names}
+
+    def update_alias(self, write: AliasWrite, *, revision: str) -> None:
+        """Write the alias under its lock."""
+        with self.call("UpdateAlias"), translated("updating alias `live`"):
+            assert revision, "every write carries the RevisionId it was decided on"
+            self._refuse_what_lambda_refuses(write)
+            if revision != f"r{self._revision}":
+                _refuse("PreconditionFailedException", STALE_REVISION)
+            if write.version != self.stable:
+                self._moved = (self.clock.now(), self.stable)
+            self.stable, self.canary, self.weight_pct = write.version, write.canary, write.weight_pct
+            self.description = write.description
+            self._revision += 1
+            self.written.append(Written(self.clock.now(), write, revision, self.actor))
+            self.history.append(Served(self.clock.now(), self.routing))
+
+    def _refuse_what_lambda_refuses(self, write: AliasWrite) -> None:
+        """Raise the ClientError Lambda would answer with.
+
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
+        """
+        wrong = "InvalidParameterValueException"
+        if len(write.description) > 256:
+            _refuse("ValidationException", "description must have length less than or equal to 256")
+        for version in filter(None, (write.version, write.canary)):
+            if version != "$LATEST" and version not in self.versions:
+                _refuse("ResourceNotFoundException", f"Function not found: {self.function_name}:{version}")
+        if write.canary is None:
+            if write.weight_pct:
+                _refuse(wrong, "a weight without a version")
+            return
+        if "$LATEST" in (write.version, write.canary):
+            _refuse(wrong, "$LATEST is not supported for an alias pointing to more than 1 version")
+        if write.canary == write.version:
+            _refuse(wrong, "an additional version is the function version itself")
+        if not 0 < write.weight_pct < 100:
+            _refuse(wrong, f"the weight {write.weight_pct / 100} is not between 0 and 1")
+        if self.roles.get(write.version, "role") != self.roles.get(write.canary, "role"):
+            _refuse(wrong, "both versions must have the same execution role")
+
+    def someone_else_writes(self) -> None:
+        """Change the alias's revision, as any UpdateAlias does, even one that changes nothing."""
+        self._revision += 1
+
+    def alarms_without_data(self, names: tuple[str, ...]) -> list[str]:
+        """Return those alarms whose metric never had data."""
+        with self.call("ListMetrics"):
+            return [name for name in names if name in self.silent_metrics]
+
+    def elsewhere(self, action: Callable[[], object]) -> None:
+        """Do something as another machine does: its calls are not this process's, and have no faults."""
+        mine = self.calls, self.faults, self.before_call, self.actor
+        self.calls, self.faults, self.before_call, self.actor = [], {}, None, "person"
+        try:
+            action()
+        finally:
+            self.calls, self.faults, self.before_call, self.actor = mine
+
+    def newest_version(self) -> str:
+        """Return the highest version."""
+        return max(self.versions, key=int)
+
+    def describe_version(self, version: str) -> dict[str, str]:
+        """Describe a version."""
+        with self.call("GetFunctionConfiguration"), translated(f"reading version {version}"):
+            if version not in self.versions:
+                _refuse("ResourceNotFoundException", f"Function not found: {self.function_name}:{version}")
+            return {
+                "version": version,
+                "role": self.roles.get(version, "role"),
+                "dead_letter": "",
+                "state": "Active",
+                "description": f"commit of {version}",
+            }
+
+    def invoke(self, version: str, event: object) -> tuple[str | None, object]:
+        """Invoke a version."""
+        with self.call("Invoke"):
+            if self._probe_error:
+                return "Unhandled", {"errorMessage": self._probe_error}
+            return None, {"resized": [], "skipped": []}
+
+    def function(self) -> FunctionState:
+        """Read `$LATEST`."""
+        with self.call("GetFunction"):
+            digest = self._image.partition("@")[2]
+            return FunctionState(self._image, digest, digest, f"f-{digest}", 1024, 60, "arm64")
+
+    def image_of(self, version: str) -> str:
+        """Return the image a version runs."""
+        with self.call("GetFunction"):
+            return self._images.get(version, f"repo@sha256:of-{version}")
+
+    def update_code(self, image_uri: str, *, revision: str) -> None:
+        """Put another image into `$LATEST`; for `update_s` seconds Lambda then refuses the next change."""
+        with self.call("UpdateFunctionCode"), translated("updating the function's code"):
+            self._refuse_while_updating()
+            if revision != f"f-{self._image.partition('@')[2]}":
+                _refuse("PreconditionFailedException", STALE_REVISION)
+            self._image, self._updated_at = image_uri, self.clock.now()
+        self.wait_updated()
+
+    def wait_updated(self) -> None:
+        """Wait until no update is in progress."""
+        self.clock.sleep(max(0.0, self._updated_at + self.update_s - self.clock.now()))
+
+    def publish(self, *, code_sha256: str, description: str) -> str:
+        """Publish `$LATEST`; unchanged code is the version it was."""
+        with self.call("PublishVersion"), translated("publishing a version"):
+            self._refuse_while_updating()
+            if code_sha256 != self._image.partition("@")[2]:
+                _refuse("InvalidParameterValueException", "CodeSHA256 is different from current CodeSHA256")
+            newest = self.newest_version()
+            if self._images.get(newest) != self._image:
+                newest = str(int(newest) + 1)
+                self._images[newest] = self._image
+                self.versions = {*self.versions, newest}
+            return newest
+
+    def _refuse_while_updating(self) -> None:
+        if self.clock.now() < self._updated_at + self.update_s:
+            _refuse(
+                "ResourceConflictException", "An update is in progress for resource: " + self.function_name
+            )
+
+    def call(self, name: str) -> _Call:
+        """Return what surrounds one call: it is counted, and what was given for its number happens."""
+        return _Call(self, name)
+
+
+@dataclass
+class _Call:
+    """One call: `with` enters it as AWS is asked and leaves it as AWS has answered."""
+
+    aws: FakeAws
+    name: str
+    number: int = 0
+
+    def __enter__(self) -> None:
+        if self.aws.before_call is not None:
+            self.aws.before_call(self.name)
+        self.aws.calls.append(self.name)
+        self.number = len(self.aws.calls)
+        before, _ = self.aws.faults.get(self.number, (None, None))
+        if before is not None:
+            before()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        _, after = self.aws.faults.get(self.number, (None, None))
+        if kind is None and after is not None:
+            raise replace(after) if isinstance(after, Death) else after
+
+
+def _refuse(code: str, message: str) -> NoReturn:
+    raise ClientError({"Error": {"Code": code, "Message": message}}, "call")
+
+
+def _throttle() -> NoReturn:
+    with translated("the call"):
+        _refuse("TooManyRequestsException", "Rate Exceeded.")
+    raise AssertionError("translated raises")
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error

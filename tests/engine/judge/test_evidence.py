@@ -1,0 +1,511 @@
+"""The gate: what it concludes from counts, how often it is wrong, and that the proof would notice cheating."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deployer.judge import eprocess
+from deployer.judge.counts import Counts, Minute, RolloutSoFar, StepStart
+from deployer.judge.eprocess import Share
+from deployer.judge.evidence import Judgement, closed, error_limit, judge
+from deployer.judge.sentences import number, rollouts
+from deployer.model import GateSettings, Outcome
+
+PASS, FAIL, INCONCLUSIVE, UNMEASURABLE = Outcome
+SETTINGS = GateSettings()
+RAMP = (StepStart(0, 5), StepStart(600, 10), StepStart(1200, 25))
+BAKE = (*RAMP, StepStart(3000, 100))
+
+
+def so_far(*starts: StepStart, now: float = 3600, **changes: object) -> RolloutSoFar:
+    """Return a rollout of 41 -> 42 with these steps, its metrics read just now."""
+    return replace(RolloutSoFar("41", "42", starts or RAMP[:1], read_at=now), **changes)  # type: ignore[arg-type]
+
+
+def minute(number_: int, canary: tuple[int, float], stable: tuple[int, float], **more: str) -> Minute:
+    """Return the n-th minute, each version with calls and errors."""
+    return Minute(number_ * 60, Counts(*canary), Counts(*stable), **more)
+
+
+def steady(count: int, canary: tuple[int, float], stable: tuple[int, float], first: int = 0) -> list[Minute]:
+    """Return as many minutes that are all the same."""
+    return [minute(n, canary, stable) for n in range(first, first + count)]
+
+
+def after(minutes: Sequence[Minute]) -> float:
+    """Return a time at which all these minutes are closed."""
+    return max((m.at for m in minutes), default=0) + 60 + SETTINGS.settle_s
+
+
+def judged(
+    minutes: Sequence[Minute], *starts: StepStart, gate: GateSettings = SETTINGS, **more: object
+) -> Judgement:
+    """Judge minutes as soon as all of them are closed."""
+    now = after(minutes)
+    return judge(gate, minutes, so_far(*starts, now=now, **more), now)
+
+
+def outcomes(found: Judgement) -> list[Outcome]:
+    """Return the outcomes alone."""
+    return [verdict.outcome for verdict in found.verdicts]
+
+
+GOOD = steady(20, (10, 0), (190, 0))
+SITUATIONS = [
+    ("equal error rates pass", steady(20, (100, 1), (900, 9)), RAMP[:1], PASS),
+    ("no errors at all pass", GOOD, RAMP[:1], PASS),
+    ("a better canary passes", steady(20, (100, 0), (900, 90)), RAMP[:1], PASS),
+    ("a canary that fails every call fails", steady(2, (5, 5), (95, 0)), RAMP[:1], FAIL),
+    ("one bad minute alone is not enough", [*GOOD, minute(20, (10, 10), (190, 0))], RAMP[:1], PASS),
+    ("two bad minutes are", [*GOOD, *steady(2, (10, 10), (190, 0), 20)], RAMP[:1], FAIL),
+    ("two errors are not enough, however unlikely", [*steady(18, (3, 0), (2000, 0)), *steady(2, (1, 1), (2000, 0), 18)], RAMP[:1], PASS),
+    ("an outage of both passes", steady(20, (100, 30), (900, 270)), RAMP[:1], PASS),
+    ("a difference below the floor passes", steady(50, (10_000, 40), (90_000, 90)), RAMP[:1], PASS),
+    ("49 calls are too few", [*steady(7, (7, 0), (93, 0))], RAMP[:1], INCONCLUSIVE),
+    ("50 calls are enough", [*steady(10, (5, 0), (95, 0))], RAMP[:1], PASS),
+    ("no minute yet is too few", [], RAMP[:1], INCONCLUSIVE),
+    ("no step yet is too few", [], (), INCONCLUSIVE),
+    ("calls without a stable version to compare are too few", steady(20, (9, 0), (0, 0)), RAMP[:1], INCONCLUSIVE),
+    ("only the current step's calls count", steady(21, (49, 0), (450, 0)), RAMP, INCONCLUSIVE),
+    ("a canary without numbers where calls are due is not seen", steady(20, (0, 0), (900, 0)), RAMP[:1], UNMEASURABLE),
+    ("the final bake passes within its limit", [*GOOD, *steady(9, (900, 9), (0, 0), 50)], BAKE, PASS),
+    ("the final bake fails above it", [*GOOD, *steady(2, (900, 40), (0, 0), 50)], BAKE, FAIL),
+    ("one bad minute of the final bake is not enough", [*GOOD, *steady(1, (900, 90), (0, 0), 50)], BAKE, PASS),
+    ("a stray error of few calls is not enough there", [*GOOD, *steady(6, (10, 1), (0, 0), 50)], BAKE, PASS),
+    ("the final bake needs its calls", [*GOOD, *steady(4, (10, 0), (0, 0), 50)], BAKE, INCONCLUSIVE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("minutes", "starts", "expected"), [pytest.param(*s[1:], id=s[0]) for s in SITUATIONS]
+)
+def test_situation(minutes, starts, expected):
+    """Each situation has its one outcome, and a sentence."""
+    gate = replace(SETTINGS, min_canary_invocations=50)
+    now = max(after(minutes), *(start.at for start in starts), 0)
+    found = judge(gate, minutes, replace(so_far(now=now), starts=tuple(starts)), now)
+    assert outcomes(found)[-1:] == [expected]
+    assert all(verdict.sentence.endswith(".") for verdict in found.verdicts)
+
+
+SENTENCES = [
+    (
+        [*steady(5, (8, 0), (92, 0)), *steady(3, (12, 2), (88, 0), 5), minute(8, (10, 0), (90, 1))],
+        RAMP[:1],
+        "v42 served 9.1 % of 700 requests but produced 4 of the 4 errors. If it were no worse than v41, "
+        "evidence this strong would turn up in fewer than 1 of 450 rollouts. Rolling back.",
+    ),
+    (
+        steady(20, (100, 1), (900, 9)),
+        RAMP[:1],
+        "v42 served 10.0 % of 20 000 requests and produced 20 of the 200 errors: no evidence that it is worse "
+        "than v41.",
+    ),
+    (
+        steady(50, (10_000, 40), (90_000, 90)),
+        RAMP[:1],
+        "v42 served 10.0 % of 5 000 000 requests and produced 2 000 of the 6 500 errors: too few more than v41, "
+        "or under 0.5 percentage points more.",
+    ),
+    (steady(3, (1, 0), (9, 0)), RAMP[:1], "v42 served 3 requests in this step that can be judged; 50 are needed."),
+    (
+        steady(20, (0, 0), (950, 0)),
+        RAMP[:1],
+        "v42 should have had about 1 000 requests at 5 % of traffic, and none is in the metrics.",
+    ),
+    (
+        steady(3, (900, 90), (0, 0), 50),
+        BAKE,
+        "v42 failed 180 of 1 800 requests in 2 minutes at 100 % of traffic, 10.0 % where at most 1.0 % is "
+        "allowed. Rolling back.",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("minutes", "starts", "sentence"), SENTENCES, ids=lambda value: "")
+def test_sentences_literally(minutes, starts, sentence):
+    """A verdict is one sentence a person can act on."""
+    assert judged(minutes, *starts).verdicts[0].sentence == sentence
+
+
+def test_throttles_fail_where_the_canary_stands_alone():
+    """A throttled canary fails above half of the traffic, and not below."""
+    bad = Minute(3000, Counts(100, throttles=2), Counts())
+    found = judged([*GOOD, bad], *BAKE)
+    assert (
+        found.verdicts[0].sentence
+        == "2 calls of v42 were throttled at 100 % of traffic. Rolling back."
+    )  # fmt: skip
+    below = Minute(1200, Counts(100, throttles=2), Counts(300))
+    assert outcomes(judged([*GOOD, below], RAMP[0])) == [PASS]
+
+
+def test_numbers_read_long_ago_are_not_evidence():
+    """Metrics that were never read, or not for five minutes, leave the canary unseen."""
+    now = after(GOOD)
+    for read_at, sentence in [
+        (None, "the metrics of v42 could not be read: what it does cannot be seen."),
+        (now - 301, "the metrics of v42 were last read 301 s ago: what it does cannot be seen."),
+    ]:
+        found = judge(SETTINGS, GOOD, so_far(now=now, read_at=read_at), now)
+        assert [(v.outcome, v.sentence) for v in found.verdicts] == [(UNMEASURABLE, sentence)]
+
+
+def test_silence_is_unseen_only_where_traffic_was_steady():
+    """Metrics that stop are missing when many calls were due, and normal when hardly any were."""
+    now = after(GOOD) + 301
+    found = judge(SETTINGS, GOOD, so_far(now=now), now)
+    assert (
+        found.verdicts[0].sentence
+        == "the metrics of v41 and v42 stopped 301 s ago, though traffic was steady: what they do cannot be seen."
+    )
+    rare = [minute(n, (3, 0), (2, 0)) for n in range(0, 60, 3)]
+    now = after(rare) + 301
+    assert outcomes(judge(SETTINGS, rare, so_far(now=now), now)) == [PASS]
+
+
+def test_a_proven_failure_outweighs_missing_numbers():
+    """What is proven stays proven when CloudWatch stops answering."""
+    minutes = steady(3, (50, 25), (450, 0))
+    now = after(minutes) + 5000
+    assert outcomes(judge(SETTINGS, minutes, so_far(now=now, read_at=None), now)) == [FAIL]
+
+
+def test_open_minutes_are_not_looked_at():
+    """A minute counts from its end plus settling time plus the p99 duration on, to the second."""
+    minutes = steady(2, (50, 50), (450, 0))
+    rollout = so_far(p99_duration_s=7.0)
+    assert len(closed(minutes, SETTINGS, rollout, 60 + 60 + 120 + 6.9)) == 1
+    assert len(closed(minutes, SETTINGS, rollout, 60 + 60 + 120 + 7)) == 2
+
+
+def test_late_numbers_correct_a_verdict():
+    """A minute whose numbers grow is judged by what they are now."""
+    partial = [*GOOD, *steady(2, (10, 0), (190, 0), 20)]
+    complete = [*GOOD, *steady(2, (12, 11), (190, 0), 20)]
+    assert outcomes(judged(partial)) == [PASS]
+    assert outcomes(judged(complete)) == [FAIL]
+
+
+def test_minutes_before_the_rollout_prove_nothing():
+    """What an earlier try of the same version did is not held against this one."""
+    old = steady(5, (50, 50), (450, 0))
+    new = steady(20, (50, 0), (450, 0), 30)
+    assert outcomes(judged([*old, *new], StepStart(1800, 10))) == [PASS]
+
+
+def test_the_minute_of_a_weight_change_is_no_stratum():
+    """An outage of both that begins together with a heavier canary does not look like the canary's fault."""
+    changing = [*steady(10, (500, 0), (9500, 0)), minute(10, (1000, 60), (9000, 60))]
+    minutes = [*changing, minute(11, (1000, 3), (9000, 27))]
+    assert outcomes(judged(minutes, StepStart(0, 5), StepStart(630, 10))) == [PASS]
+    assert outcomes(judged(minutes, StepStart(0, 5), StepStart(600, 10))) == [FAIL]
+
+
+def test_a_crossing_nobody_polled_is_found_later():
+    """A rollout that was not looked at for an hour is judged as if it had been looked at every minute."""
+    minutes = [*steady(3, (10, 2), (190, 0)), *steady(60, (50, 0), (450, 5), 3)]
+    found = judged(minutes)
+    assert outcomes(found) == [FAIL]
+    assert found.traces[0].failed_at == 60
+    assert found.traces[0].points[-1].log_e < found.traces[0].limit
+
+
+def test_a_regression_that_begins_after_hours_is_found_soon():
+    """Five good hours need not be undone first."""
+    minutes = [*steady(300, (100, 1), (900, 9)), *steady(15, (100, 4), (900, 9), 300)]
+    found = judged(minutes, StepStart(0, 10))
+    assert found.traces[0].failed_at is not None
+    assert found.traces[0].failed_at < 312 * 60
+
+
+def test_retries_count_once():
+    """Errors are divided by the number of attempts, for sources that try again."""
+    minutes = [*GOOD, *steady(2, (10, 3), (190, 0), 20)]
+    assert outcomes(judged(minutes)) == [FAIL]
+    assert outcomes(judged(minutes, gate=replace(SETTINGS, attempts=3))) == [PASS]
+
+
+def test_a_probe_is_a_stratum_of_its_own():
+    """Probes prove a regression without traffic, and their split never mixes with the traffic's."""
+    probes = [minute(n, (10, 4), (10, 0), source="probe") for n in range(3)]
+    assert outcomes(judged(probes)) == [FAIL]
+    noisy = [minute(n, (10, 5), (10, 5), source="probe") for n in range(20)]
+    quiet = steady(20, (10, 0), (990, 0))
+    assert outcomes(judged([*noisy, *quiet])) == [PASS]
+
+
+def test_probes_do_not_speak_for_the_traffic():
+    """A probe that fails on both versions does not fail the canary where it stands alone."""
+    alone = steady(9, (900, 0), (0, 0), 50)
+    probes = [minute(n, (10, 9), (10, 9), source="wrong-probe") for n in range(50, 59)]
+    assert outcomes(judged([*GOOD, *alone, *probes], *BAKE)) == [PASS]
+
+
+def slow(number_: int, canary: tuple[int, int], other: tuple[int, int]) -> Minute:
+    """Return the n-th minute, each version with calls and slow calls."""
+    return Minute(number_ * 60, Counts(canary[0], slow=canary[1]), Counts(other[0], slow=other[1]))
+
+
+def test_slowness_a_person_accepted_does_not_count_again():
+    """After somebody resumed a paused rollout, only slow calls from then on are compared."""
+    minutes = [slow(n, (50, 25), (450, 45)) for n in range(10)]
+    minutes += [slow(n, (50, 5), (450, 45)) for n in range(10, 20)]
+    gate = replace(SETTINGS, compare_slow=True, slow_outcome=FAIL)
+    assert FAIL in outcomes(judged(minutes, gate=gate))
+    assert FAIL not in outcomes(judged(minutes, gate=gate, accepted_at=600.0))
+
+
+def test_a_slow_canary_is_held_or_rolled_back():
+    """More slow calls than its share hold the rollout, or roll it back where the settings say so."""
+    minutes = [slow(n, (50, 25), (450, 45)) for n in range(10)]
+    gate = replace(SETTINGS, compare_slow=True)
+    held = judged(minutes, gate=gate)
+    assert outcomes(held) == [INCONCLUSIVE, PASS]
+    assert held.verdicts[0].sentence.endswith("Holding the rollout here.")
+    assert outcomes(judged(minutes, gate=replace(gate, slow_outcome=FAIL))) == [FAIL]
+    assert outcomes(judged(minutes)) == [PASS]
+
+
+def test_cold_starts_after_a_weight_increase_are_forgiven():
+    """Slow calls of the first two minutes after each increase are not compared."""
+    cold = [slow(n, (50, 50 if n in (0, 1, 10, 11) else 5), (450, 45)) for n in range(20)]
+    gate = replace(SETTINGS, compare_slow=True, slow_outcome=FAIL)
+    assert outcomes(judged(cold, *RAMP[:2], gate=gate)) == [PASS]
+    assert outcomes(judged(cold, RAMP[0], gate=gate)) == [FAIL]
+
+
+def test_alpha_is_split_evenly():
+    """Two metrics get half each, and the errors' guard a tenth of theirs."""
+    minutes = [*GOOD, *steady(9, (900, 9), (0, 0), 50)]
+    found = judged(minutes, *BAKE, gate=replace(SETTINGS, compare_slow=True))
+    limits = {trace.metric: math.exp(-trace.limit) for trace in found.traces}
+    assert limits == pytest.approx({"errors": 0.0045, "slow calls": 0.005, "error rate": 0.0005})
+
+
+@pytest.mark.parametrize("alpha", [0.0, -1.0, 0.5, float("nan")])
+def test_alpha_outside_its_range_is_refused(alpha):
+    """A level that promises nothing, or is no probability, is refused."""
+    with pytest.raises(ValueError, match=r"expected more than 0 and less than 0\.5"):
+        GateSettings(alpha=alpha)
+
+
+@pytest.mark.parametrize(
+    ("before", "limit"),
+    [
+        (Counts(), 0.01),
+        (Counts(1000, 1), 0.01),
+        (Counts(1000, 19), 0.06),
+        (Counts(10, 0), 0.273),
+        (Counts(9, 9), 0.5),
+    ],
+)
+def test_the_absolute_limit_follows_the_hour_before(before, limit):
+    """The limit is the SLO or three times the hour before, with one error more; never above half."""
+    assert error_limit(SETTINGS, before) == pytest.approx(limit, abs=5e-4)
+
+
+def test_the_formula_by_hand():
+    """One minute, one start: half of the weight is on the mixture, half waits for later starts."""
+    points = eprocess.accumulate([Share(0, 3, 4, 0.1)], [0.0])
+    expected = sum(w**3 / (1 + 0.1 * (w - 1)) ** 4 for w in eprocess.OMEGAS) / len(eprocess.OMEGAS)
+    assert points[0].log_e == pytest.approx(math.log(expected / 2 + 1 / 2))
+
+
+def test_every_alternative_is_a_fair_bet():
+    """Exactly computed: a fair split multiplies the evidence by at most 1 on average, for every alternative."""
+    for canary, stable, errors in [(1, 9, 1), (3, 7, 4), (5, 95, 12), (50, 50, 30)]:
+        rho = canary / (canary + stable)
+        mean = 0.0
+        for hits in range(max(0, errors - stable), min(errors, canary) + 1):
+            ways = math.comb(canary, hits) * math.comb(stable, errors - hits)
+            chance = ways / math.comb(canary + stable, errors)
+            mean += chance * math.exp(eprocess.accumulate([Share(0, hits, errors, rho)], [0.0])[0].log_e)
+        assert mean <= 1 + 1e-12
+
+
+def test_the_starts_share_one_weight():
+    """The weights of all starts there can ever be add up to 1."""
+    assert sum(eprocess.start_weight(n) for n in range(1, 100_000)) == pytest.approx(1, abs=1e-4)
+
+
+def test_restarts_are_at_each_step_and_every_half_hour():
+    """When the process starts anew depends on the clock alone."""
+    assert eprocess.restarts([0, 600, 1200], 5000) == (0, 600, 1200, 3000, 4800)
+    assert eprocess.restarts([0, 600], 300) == (0,)
+
+
+counts = st.builds(
+    lambda calls, share: Counts(calls, int(calls * share)), st.integers(0, 400), st.floats(0, 1)
+)
+histories = st.lists(st.tuples(counts, counts), max_size=40).map(
+    lambda pairs: [Minute(n * 60, canary, other) for n, (canary, other) in enumerate(pairs)]
+)
+
+
+@given(minutes=histories, seed=st.integers(0, 99), last=st.integers(1, 4))
+@settings(max_examples=150)
+def test_the_order_of_arrival_does_not_matter(minutes, seed, last):
+    """Minutes in any order lead to the same judgement, and there always is one."""
+    rollout = replace(so_far(now=after(minutes)), starts=BAKE[:last])
+    shuffled = random.Random(seed).sample(minutes, len(minutes))
+    found = judge(SETTINGS, minutes, rollout, after(minutes))
+    assert found.verdicts
+    assert judge(SETTINGS, shuffled, rollout, after(minutes)) == found
+
+
+@given(minutes=histories)
+@settings(max_examples=100)
+def test_a_failure_once_proven_stays_proven(minutes):
+    """More minutes never take a failure back, as long as the earlier ones stay what they are."""
+    for end in range(len(minutes)):
+        if judged(minutes[: end + 1], RAMP[0]).verdicts[0].outcome is FAIL:
+            assert judged(minutes, RAMP[0]).verdicts[0].outcome is FAIL
+            break
+
+
+@given(hits=st.integers(0, 30), others=st.integers(0, 30), rho=st.floats(0.01, 0.99))
+def test_more_errors_of_the_canary_are_more_evidence(hits, others, rho):
+    """Moving an error from the stable version to the canary, or the canary having more calls, shows."""
+
+    def log_e(mine: int, all_: int, share: float) -> float:
+        return eprocess.accumulate([Share(0, mine, all_, share)], [0.0])[0].log_e
+
+    total = hits + others + 1
+    assert log_e(hits + 1, total, rho) > log_e(hits, total, rho)
+    assert log_e(hits, total, rho) >= log_e(hits, total, min(1.0, rho * 1.5))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300), st.floats(0, 1)), min_size=1, max_size=40)
+)
+@settings(max_examples=100)
+def test_the_same_share_of_every_outage_never_rolls_back(rows):
+    """Whatever hits both versions alike, however hard and whenever, is not the canary's fault."""
+    minutes = [
+        minute(n, (canary, math.floor(canary * rate)), (other, math.ceil(other * rate)))
+        for n, (canary, other, rate) in enumerate(rows)
+    ]
+    assert FAIL not in outcomes(judged(minutes, RAMP[0]))
+
+
+# --- how often it is wrong, on seeded traffic, and that the check would notice a rule that is wrong more often
+
+Rule = Callable[[Sequence[Minute]], bool]
+
+
+def the_gate(minutes: Sequence[Minute]) -> bool:
+    """Return whether the gate rolls back."""
+    return judged(minutes, *RAMP).traces[0].failed_at is not None
+
+
+def without_strata(minutes: Sequence[Minute]) -> bool:
+    """Return what a mutant does that pools the minutes so far into one, and looks after each of them."""
+    pooled = Minute(0, Counts(), Counts())
+    for m in minutes:
+        pooled = Minute(
+            0,
+            Counts(pooled.canary.calls + m.canary.calls, pooled.canary.errors + m.canary.errors),
+            Counts(pooled.stable.calls + m.stable.calls, pooled.stable.errors + m.stable.errors),
+        )
+        c, s = pooled.canary, pooled.stable
+        share = Share(0, c.errors, c.errors + s.errors, c.calls / max(1, c.calls + s.calls))
+        if eprocess.accumulate([share], [0.0])[0].log_e >= math.log(100) and c.errors >= 3:
+            return True
+    return False
+
+
+def peeking(minutes: Sequence[Minute]) -> bool:
+    """Return what a mutant does that looks at a z-test at the same level after every minute."""
+    canary = stable = errors = others = 0.0
+    for m in minutes:
+        canary, errors = canary + m.canary.calls, errors + m.canary.errors
+        stable, others = stable + m.stable.calls, others + m.stable.errors
+        rate = (errors + others) / max(1, canary + stable)
+        if canary and stable and 0 < rate < 1 and errors >= 3:
+            spread = math.sqrt(rate * (1 - rate) * (1 / canary + 1 / stable))
+            if (errors / canary - others / stable) / spread > 2.326:
+                return True
+    return False
+
+
+def healthy(rng: random.Random, rpm: int, rate: float, outage: range) -> list[Minute]:
+    """Return fifty minutes of the ramp in which both versions fail alike, a third of all calls in the outage."""
+    minutes = []
+    for n in range(50):
+        weight = 0.05 if n < 10 else 0.1 if n < 20 else 0.25
+        failing = 0.3 if n in outage else rate
+        calls = [[0, 0], [0, 0]]
+        for _ in range(rpm):
+            version = calls[rng.random() < weight]
+            version[0] += 1
+            version[1] += rng.random() < failing
+        minutes.append(minute(n, (calls[1][0], calls[1][1]), (calls[0][0], calls[0][1])))
+    return minutes
+
+
+def false_rollbacks(rule: Rule, runs: int, outage: range) -> int:
+    """Return how many healthy rollouts the rule rolls back; the seed is fixed."""
+    rng = random.Random(20)
+    return sum(rule(healthy(rng, 100, 0.02, outage)) for _ in range(runs))
+
+
+RUNS = 150
+MOST = 4  # alpha = 1 %: more than 4 of 150 would happen by chance in 2 of 100 at the very bound, which is not reached
+QUIET, OUTAGE = range(0), range(20, 25)
+
+
+@pytest.mark.parametrize("outage", [QUIET, OUTAGE], ids=["quiet", "outage on both"])
+def test_healthy_releases_are_rolled_back_less_often_than_alpha(outage):
+    """Looking every minute, with weights that change and an outage of both versions, keeps the promise."""
+    assert false_rollbacks(the_gate, RUNS, outage) <= MOST
+
+
+@pytest.mark.parametrize(
+    ("mutant", "outage"), [(without_strata, OUTAGE), (peeking, QUIET)], ids=["without strata", "peeking"]
+)
+def test_a_rule_without_the_guarantee_is_noticed(mutant, outage):
+    """Pooling the minutes, or looking at a z-test every minute, breaks the promise the test above checks."""
+    assert false_rollbacks(mutant, RUNS, outage) > MOST
+
+
+def test_six_hours_are_judged_in_milliseconds():
+    """Every poll recomputes everything, so that must be cheap: 10 ms, and three times that on a busy machine."""
+    rng = random.Random(1)
+    minutes = [
+        minute(n, (rng.randrange(80, 120), rng.randrange(3)), (900, rng.randrange(20))) for n in range(360)
+    ]
+    rollout = so_far(StepStart(0, 5), StepStart(7200, 10), StepStart(14400, 25), now=after(minutes))
+    taken = []
+    for _ in range(5):
+        began = time.perf_counter()
+        judge(SETTINGS, minutes, rollout, after(minutes))
+        taken.append(time.perf_counter() - began)
+    assert min(taken) < 0.030
+
+
+def test_the_evidence_is_there_to_draw():
+    """Each test returns its evidence minute by minute, and the limit it has to reach."""
+    found = judged(steady(20, (100, 1), (900, 9)))
+    trace = found.traces[0]
+    assert (trace.metric, trace.failed_at, len(trace.points)) == ("errors", None, 20)
+    assert trace.limit == pytest.approx(math.log(1 / 0.009))
+    assert all(one.at < two.at for one, two in pairwise(trace.points))
+    assert all(point.log_e < trace.limit for point in trace.points)
+
+
+@pytest.mark.parametrize(
+    ("log_e", "shown"), [(0.0, "1"), (math.log(99.9), "99"), (9.62, "15 000"), (50.0, "1 000 000")]
+)
+def test_the_number_of_rollouts_is_rounded_down(log_e, shown):
+    """The sentence never claims more evidence than there is."""
+    assert number(rollouts(log_e)) == shown

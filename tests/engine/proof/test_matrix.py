@@ -1,0 +1,70 @@
+"""Every fault at every call and a cancel in every second of the standard plan, for good and bad versions.
+
+`python -m engine.proof` looks at more plans and at two faults in one rollout.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from deployer import config
+from deployer.model import RolloutPlan
+from engine.proof import __main__ as proof
+from engine.proof.explore import Explorer
+from engine.proof.process import Scenario
+from engine.proof.scenarios import LONG, STANDARD, of
+from generating import GENERATED, ROOT
+
+TAKES_LONG = ("little traffic is promoted", "outage of both")  # the command looks at them as well
+ENDS_BADLY = ("broken", "alarm in the first step", "slower, goes back")
+
+
+def production() -> RolloutPlan:
+    """Return the plan of deploy.toml's production environment."""
+    text = (GENERATED / "deploy.toml").read_text(encoding="utf-8")
+    head = '[project]\nname = "x"\n[function]\nname = "xx"\nregion = "eu-west-1"\narchitecture = "arm64"\n'
+    settings = config.parse(head + text[text.index("[environments.staging]") :])
+    return settings.environment("production").rollout_plan(STANDARD.id, STANDARD.target)
+
+
+def test_the_standard_plan_is_the_one_shipped():
+    """What is proven here is what deploy.toml ships with."""
+    assert production() == STANDARD
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [scenario for scenario in of(STANDARD, "standard") if scenario.name.partition(", ")[2] not in TAKES_LONG],
+    ids=lambda scenario: scenario.name,
+)
+def test_a_fault_at_any_moment_of_the_standard_plan(scenario: Scenario):
+    """Crash, conflict, throttle, lost answer at every call, cancel at every call and second: every run ends well."""
+    found = Explorer(scenario).explore(1)
+    assert found.runs > 300
+    assert found.done + found.rolled_back == found.runs
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [scenario for scenario in of(LONG, "5/10/25 %") if scenario.name.partition(", ")[2] in ENDS_BADLY],
+    ids=lambda scenario: scenario.name,
+)
+def test_a_fault_at_any_moment_of_the_long_plan(scenario: Scenario):
+    """The recommended ramp, for versions that have to go back."""
+    assert Explorer(scenario).explore(1).runs > 300
+
+
+def test_two_faults_at_any_two_moments():
+    """Every pair of faults at every pair of moments, for a version that has to go back."""
+    scenario = next(s for s in of(STANDARD, "standard") if s.name == "standard, broken")
+    found = Explorer(scenario).explore(2)
+    assert found.runs > 50_000
+    assert found.done == 0
+
+
+def test_the_published_table_is_of_these_scenarios():
+    """docs/rollout-proof.md has a row for every scenario, and the command that made it."""
+    text = (ROOT / "docs" / "rollout-proof.md").read_text(encoding="utf-8")
+    assert proof.COMMAND in text
+    for scenario in (*of(STANDARD, proof.STANDARD_NAME), *of(LONG, proof.LONG_NAME)):
+        assert f"| {scenario.name} |" in text

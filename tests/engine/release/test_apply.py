@@ -1,0 +1,185 @@
+"""`apply`: stack, code, version, in that order; repeating it changes nothing; traffic never moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from deployer.aws.errors import NotFound
+from deployer.aws.observed import FunctionState, StackState
+from deployer.aws.stack import ChangeSet
+from deployer.errors import DeployerError, Exit
+from deployer.model import AliasState, Marker, RolloutState, Routing
+from deployer.release.apply import Applied, Release, apply
+from deployer.release.plan import Desired
+
+IMAGE = "repo@sha256:" + "a" * 64
+OTHER = "repo@sha256:" + "b" * 64
+PARAMETERS = {"FunctionName": "fn", "MemoryMb": "1024", "TimeoutS": "60", "Architecture": "arm64"}
+WANTED = Release(Desired("template", PARAMETERS, OTHER), "commit of today")
+
+
+@dataclass
+class FakeFunction:
+    """A function with an alias, as `apply` sees it; it writes down what is done to it."""
+
+    exists: bool = True
+    alias_state: AliasState = AliasState(Routing("41"), "r1", description="mine")
+    latest: FunctionState = FunctionState(IMAGE, "sha256:" + "a" * 64, "code-a", "f1", 1024, 60, "arm64")
+    images: dict[str, str] = field(default_factory=lambda: {"41": IMAGE})
+    done: list[str] = field(default_factory=list)
+
+    def alias(self) -> AliasState:
+        """Read the alias."""
+        if not self.exists:
+            raise NotFound("no alias")
+        return self.alias_state
+
+    def function(self) -> FunctionState:
+        """Read `$LATEST`."""
+        if not self.exists:
+            raise NotFound("no function")
+        return self.latest
+
+    def image_of(self, version: str) -> str:
+        """Return a version's image."""
+        return self.images[version]
+
+    def wait_updated(self) -> None:
+        """Wait for nothing."""
+        self.done.append("wait")
+
+    def update_code(self, image_uri: str, *, revision: str) -> None:
+        """Put another image into `$LATEST`, under its lock."""
+        assert revision == self.latest.revision
+        assert self.done[-1] == "wait", "Lambda refuses an update while another is in progress"
+        digest = image_uri.partition("@")[2]
+        self.latest = replace(
+            self.latest, image_uri=image_uri, image_digest=digest, code_sha256="code-b", revision="f2"
+        )
+        self.done.append("update code")
+
+    def publish(self, *, code_sha256: str, description: str) -> str:
+        """Publish `$LATEST`; unchanged code gives the version it has."""
+        assert code_sha256 == self.latest.code_sha256
+        newest = max(self.images, key=int)
+        if self.images[newest] != self.latest.image_uri:
+            newest = str(int(newest) + 1)
+            self.images[newest] = self.latest.image_uri
+        self.done.append(f"publish {newest}")
+        return newest
+
+
+@dataclass
+class FakeStack:
+    """A stack, as `apply` sees it."""
+
+    function: FakeFunction
+    state: StackState | None = StackState("UPDATE_COMPLETE", "template", PARAMETERS, {})
+    name: str = "fn"
+    proposed: list[dict[str, str]] = field(default_factory=list)
+
+    def read(self) -> StackState | None:
+        """Return the stack as it is."""
+        return self.state
+
+    def propose(self, template, parameters, *, exists, role_arn=None) -> ChangeSet:
+        """Note what would change."""
+        assert exists == (self.state is not None)
+        self.proposed.append(dict(parameters))
+        return ChangeSet("id", ("modify Function AWS::Lambda::Function",))
+
+    def execute(self, change_set, *, say) -> StackState:
+        """Make it so; a new stack brings function, version 1 and alias."""
+        if self.state is None:
+            self.function.exists = True
+            self.function.alias_state = AliasState(Routing("1"), "r1")
+        self.state = StackState("UPDATE_COMPLETE", "template", self.proposed[-1], {})
+        self.function.done.append("stack")
+        return self.state
+
+
+def test_a_new_image_becomes_a_version_without_traffic():
+    """`$LATEST` gets the image, a version is published, and the alias is not written."""
+    function = FakeFunction()
+    applied = apply(function, FakeStack(function), WANTED, say=lambda _: None)
+    assert applied == Applied("42", is_live=False)
+    assert function.done == ["wait", "update code", "wait", "publish 42"]
+
+
+def test_repeating_it_changes_nothing():
+    """After a crash or a re-run the same version comes out, and nothing is updated twice."""
+    function = FakeFunction()
+    apply(function, FakeStack(function), WANTED, say=lambda _: None)
+    function.done.clear()
+    assert apply(function, FakeStack(function), WANTED, say=lambda _: None) == Applied("42", is_live=False)
+    assert function.done == ["wait", "publish 42"]
+
+
+def test_what_is_live_already_is_said_to_be():
+    """With nothing to change the live version is the answer, and no call writes."""
+    function = FakeFunction()
+    release = replace(WANTED, desired=replace(WANTED.desired, image_uri=IMAGE))
+    assert apply(function, FakeStack(function), release, say=lambda _: None) == Applied("41", is_live=True)
+    assert function.done == []
+
+
+def test_the_first_release_creates_the_stack_and_is_live():
+    """Function, version and alias come from the stack; there is nothing to roll out over."""
+    function = FakeFunction(exists=False)
+    stack = FakeStack(function, state=None)
+    assert apply(function, stack, WANTED, say=lambda _: None) == Applied("1", is_live=True)
+    assert stack.proposed[0] | {} == {
+        **PARAMETERS,
+        "ImageUri": OTHER,
+        "LiveVersion": "",
+        "LiveDescription": "",
+    }
+
+
+def test_a_changed_setting_keeps_image_version_and_marker_in_the_stack():
+    """A stack update hands back what is live, so that CloudFormation moves no traffic and loses no marker."""
+    function = FakeFunction()
+    stack = FakeStack(function)
+    desired = replace(WANTED.desired, parameters={**PARAMETERS, "MemoryMb": "2048"})
+    apply(function, stack, replace(WANTED, desired=desired), say=lambda _: None)
+    assert stack.proposed == [
+        {**PARAMETERS, "MemoryMb": "2048", "ImageUri": IMAGE, "LiveVersion": "41", "LiveDescription": "mine"}
+    ]
+    assert function.done == ["stack", "wait", "update code", "wait", "publish 42"]
+
+
+def test_nothing_changes_while_traffic_is_shifted():
+    """A stack or code update under a running rollout is refused with exit 5."""
+    function = FakeFunction(alias_state=AliasState(Routing("41", "42", 10), "r1"))
+    with pytest.raises(DeployerError) as caught:
+        apply(function, FakeStack(function), WANTED, say=lambda _: None)
+    assert caught.value.exit_code == Exit.REFUSED
+    assert function.done == []
+
+
+def test_the_first_release_needs_an_image():
+    """Without an image there is nothing to create the function from."""
+    function = FakeFunction(exists=False)
+    release = replace(WANTED, desired=replace(WANTED.desired, image_uri=None))
+    with pytest.raises(DeployerError, match="needs an image"):
+        apply(function, FakeStack(function, state=None), release, say=lambda _: None)
+
+
+def test_a_function_changed_by_hand_is_not_silently_accepted():
+    """What CloudFormation cannot see is an error that names the difference."""
+    function = FakeFunction()
+    function.latest = replace(function.latest, memory_mb=512)
+    with pytest.raises(DeployerError) as caught:
+        apply(function, FakeStack(function), WANTED, say=lambda _: None)
+    assert caught.value.found == "MemoryMb: 512 -> 1024"
+
+
+def test_a_job_that_is_run_again_finds_its_rollout():
+    """While a rollout of the wanted image runs, applying it again names that version and changes nothing."""
+    marker = Marker("77.1", "41", "42", 2, (0,), "aaaa", RolloutState.RUN)
+    function = FakeFunction(alias_state=AliasState(Routing("41", "42", 10), "r1", marker=marker))
+    function.images["42"] = OTHER
+    assert apply(function, FakeStack(function), WANTED, say=lambda _: None) == Applied("42", is_live=False)
+    assert function.done == []

@@ -1,0 +1,125 @@
+"""The gate: what is asked of AWS, what is remembered, and what a missing answer becomes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deployer.aws.errors import Unavailable
+from deployer.canary.decision import SetWeight
+from deployer.canary.moves import write_for
+from deployer.model import AlarmState, GateSettings, Outcome, RolloutPlan, Step
+from deployer.rollout.gate import Gate, Probe
+from engine.fakes import FakeAws, Traffic, VirtualClock
+
+PLAN = RolloutPlan(id="7f3a", target="42", steps=(Step(10, 300), Step(50, 300)), final_bake_s=300)
+SETTINGS = GateSettings(compare_slow=True, slow_outcome=Outcome.FAIL)
+
+
+@pytest.fixture
+def clock():
+    """Return a virtual clock."""
+    return VirtualClock()
+
+
+def begun(clock, **about):
+    """Return an AWS on which the first step began just now."""
+    aws = FakeAws(clock, **about)
+    alias = aws.alias()
+    aws.update_alias(write_for(SetWeight(1, 10, ""), PLAN, alias, clock.now()), revision=alias.revision)
+    aws.calls.clear()
+    return aws
+
+
+def look(gate, aws, clock, plan=PLAN):
+    """Look once and return the evidence."""
+    return gate.look(aws, plan, aws.alias(), clock.now())
+
+
+def outcomes(evidence):
+    """Return the verdicts' outcomes."""
+    return [verdict.outcome for verdict in evidence.verdicts]
+
+
+def test_before_the_rollout_only_alarms_are_read(clock):
+    """There is nothing to compare yet, and nothing is asked."""
+    aws = FakeAws(clock)
+    assert look(Gate(SETTINGS, ("errors",)), aws, clock).verdicts == ()
+    assert aws.calls == ["GetAlias", "DescribeAlarms"]
+
+
+def test_without_steps_only_alarms_are_read(clock):
+    """All traffic at once leaves nothing to compare with."""
+    aws = begun(clock)
+    assert look(Gate(SETTINGS, ("errors",)), aws, clock, replace(PLAN, steps=())).verdicts == ()
+
+
+def test_the_hour_before_is_read_once(clock):
+    """Two metric calls at the first look, one at each later one."""
+    aws, gate = begun(clock), Gate(SETTINGS, ("errors",))
+    look(gate, aws, clock)
+    assert aws.calls.count("GetMetricData") == 2
+    look(gate, aws, clock)
+    assert aws.calls.count("GetMetricData") == 3
+
+
+def test_minutes_that_are_not_complete_prove_nothing(clock):
+    """In the first minutes there is too little to judge, and a good canary passes once there is enough."""
+    aws, gate = begun(clock), Gate(SETTINGS, ("errors",))
+    clock.sleep(60)
+    assert outcomes(look(gate, aws, clock)) == [Outcome.INCONCLUSIVE]
+    clock.sleep(240)
+    assert outcomes(look(gate, aws, clock)) == [Outcome.PASS]
+
+
+def test_another_process_judges_the_same(clock):
+    """What a gate remembers is a cache: a new one comes to the same verdicts."""
+    aws, gate = begun(clock, traffic=Traffic(errors={"42": 0.2})), Gate(SETTINGS, ("errors",))
+    for _ in range(20):
+        clock.sleep(20)
+        found = look(gate, aws, clock)
+        assert look(Gate(SETTINGS, ("errors",)), aws, clock).verdicts == found.verdicts
+    assert Outcome.FAIL in outcomes(found)
+
+
+def test_metrics_that_cannot_be_read_are_a_verdict(clock):
+    """Without numbers the alarms still count, and how long nothing was seen is counted from the last reading."""
+    aws, gate = begun(clock), Gate(SETTINGS, ("errors",))
+    look(gate, aws, clock)
+    aws.given_alarm("errors", AlarmState.ALARM)
+    for _ in range(2):
+        clock.sleep(300)
+        aws.given_throttling(len(aws.calls) + 3)
+        found = look(gate, aws, clock)
+    assert found.alarms["errors"].state is AlarmState.ALARM
+    assert (outcomes(found), found.blind_s) == ([Outcome.UNMEASURABLE], 600.0)
+    assert look(gate, aws, clock).blind_s == 0.0
+
+
+def test_alarms_that_cannot_be_read_are_an_error(clock):
+    """Alarms are the last thing to go by: not seeing them is the driver's business."""
+    aws = begun(clock).given_throttling(2)
+    with pytest.raises(Unavailable):
+        look(Gate(SETTINGS, ("errors",)), aws, clock)
+
+
+def test_probes_are_a_stratum_of_their_own(clock):
+    """With hardly any traffic, calls of our own to both versions are what is compared, one pair per interval."""
+    aws = begun(clock, traffic=Traffic(per_minute=0))
+    gate = Gate(replace(SETTINGS, min_canary_invocations=3), ("errors",), probe=Probe(60))
+    for _ in range(40):
+        clock.sleep(15)
+        found = look(gate, aws, clock)
+    assert aws.calls.count("Invoke") == 2 * 10
+    assert outcomes(found) == [Outcome.PASS]
+
+
+def test_a_tick_with_probes_stays_within_six_calls(clock):
+    """GetAlias, DescribeAlarms, one GetMetricData, two probes and a write: never both probes and the hour before."""
+    aws, gate = begun(clock), Gate(SETTINGS, ("errors",), probe=Probe(15))
+    for _ in range(4):
+        before = len(aws.calls)
+        look(gate, aws, clock)
+        assert len(aws.calls) - before <= 5
+        clock.sleep(15)

@@ -1,0 +1,121 @@
+"""`deploy.toml`: every wrong value is named with file, key, what was found and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployer import config
+from deployer.errors import DeployerError, Exit
+from deployer.model import OnLowTraffic, OnSlow, Outcome, Step
+from generating import GENERATED
+
+GOOD = """
+[project]
+name = "Image Resizer"
+[function]
+name = "image-resizer"
+region = "eu-west-1"
+architecture = "arm64"
+[environments.production]
+steps = [{ weight_pct = 10, bake_s = 300 }, { weight_pct = 50, bake_s = 600 }]
+final_bake_s = 120
+"""
+
+
+def errors_of(text: str) -> DeployerError:
+    """Return the error a settings file leads to."""
+    with pytest.raises(DeployerError) as caught:
+        config.parse(text)
+    assert caught.value.exit_code == Exit.USAGE
+    return caught.value
+
+
+def test_a_good_file_becomes_a_plan():
+    """Steps, bakes and limits arrive in the plan the rollout follows; what is left out has its default."""
+    read = config.parse(GOOD)
+    plan = read.environment("production").rollout_plan("7f3a", "42")
+    assert plan.steps == (Step(10, 300), Step(50, 600))
+    assert (plan.final_bake_s, plan.max_extend_s, plan.max_pause_s) == (120, 600, 3600)
+    assert (plan.on_low_traffic, plan.on_slow, plan.only_observes) == (
+        OnLowTraffic.PAUSE,
+        OnSlow.PAUSE,
+        False,
+    )
+    assert read.environment("staging").rollout_plan("7f3a", "42").steps == ()
+    assert read.function_name("production") == "image-resizer-production"
+    assert read.platform() == "linux/arm64"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (("weight_pct = 10", "weight_pct = 0"), "environments.production.steps[0].weight_pct: found `0`, expected greater than or equal to 1"),
+        (("weight_pct = 50", "weight_pct = 100"), "environments.production.steps[1].weight_pct: found `100`, expected less than or equal to 99"),
+        (("weight_pct = 10", "weight_pct = 50"), "environments.production: expected steps with increasing `weight_pct`, found [50, 50]"),
+        (("bake_s = 300", "bake_s = 59"), "environments.production.steps[0].bake_s: found `59`, expected greater than or equal to 60"),
+        (("bake_s = 300", 'bake_s = "5 min"'), "environments.production.steps[0].bake_s: found `5 min`, expected a valid integer"),
+        (('"arm64"', '"riscv"'), "function.architecture: found `riscv`, expected 'arm64' or 'x86_64'"),
+        (('"image-resizer"', '"Image_Resizer"'), "function.name: found `Image_Resizer`, expected text like ^[a-z][a-z0-9-]{0,29}[a-z0-9]$"),
+        (('region = "eu-west-1"', ""), "function.region: missing, expected a value"),
+        (("final_bake_s = 120", "final_bake = 120"), "environments.production.final_bake: unknown key, expected one of the documented keys of that table"),
+        (("final_bake_s = 120", 'on_low_traffic = "ignore"'), "environments.production.on_low_traffic: found `ignore`, expected 'pause', 'promote' or 'fail'"),
+        (("final_bake_s = 120", "on_no_data = 'rollback'"), "environments.production.on_no_data: unknown key, expected one of the documented keys of that table"),
+        (("final_bake_s = 120", "alpha = 0.5"), "environments.production.alpha: found `0.5`, expected less than 0.5"),
+        (("final_bake_s = 120", "alpha = 0.0"), "environments.production.alpha: found `0.0`, expected greater than 0"),
+        (("final_bake_s = 120", 'mode = "watch"'), "environments.production.mode: found `watch`, expected 'act' or 'observe'"),
+        (("final_bake_s = 120", "max_pause_s = 59"), "environments.production.max_pause_s: found `59`, expected greater than or equal to 60"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named(change, line):
+    """The error names the key, the value found and the values allowed."""
+    error = errors_of(GOOD.replace(*change))
+    assert error.what == "`deploy.toml` has 1 value that cannot be used"
+    assert error.found == line
+
+
+def test_all_wrong_values_are_reported_at_once():
+    """Nobody has to run it three times to learn of three mistakes."""
+    text = (
+        GOOD.replace('"arm64"', '"riscv"')
+        .replace("bake_s = 300", "bake_s = 1")
+        .replace("[project]", "[project]\nicon = 1")
+    )
+    assert len(errors_of(text).found.splitlines()) == 3
+
+
+def test_text_that_is_not_toml_is_named():
+    """A syntax error says where it is."""
+    assert "line 2" in errors_of("a = 1\nb = \nc = 2").found
+
+
+def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path):
+    """The error names the folder and the way out."""
+    with pytest.raises(DeployerError) as caught:
+        config.load(tmp_path / "deploy.toml")
+    assert str(tmp_path) in caught.value.found
+    assert "--config" in caught.value.hint
+
+
+def test_an_unknown_environment_is_a_usage_error():
+    """Only staging and production exist."""
+    with pytest.raises(DeployerError, match="no environment `qa`"):
+        config.parse(GOOD).environment("qa")
+
+
+def test_the_gate_gets_its_settings():
+    """What the comparison judges by comes from deploy.toml, and a slower canary is a failure `on_slow` decides about."""
+    text = GOOD + 'alpha = 0.02\nerror_floor_pct = 1.5\nmin_canary_invocations = 7\non_slow = "off"\n'
+    settings = config.parse(text).environment("production").gate_settings()
+    assert (settings.alpha, settings.floor_pct, settings.min_canary_invocations) == (0.02, 1.5, 7)
+    assert (settings.compare_slow, settings.slow_outcome) == (False, Outcome.FAIL)
+
+
+def test_every_setting_of_the_file_is_one_of_the_code():
+    """Each key of the production table in deploy.toml is read, and each that can be set is shown there."""
+    text = (GENERATED / "deploy.toml").read_text(encoding="utf-8")
+    shown = text.partition("[environments.production]")[2]
+    keys = {line.split("=")[0].strip() for line in shown.splitlines() if line and line[0].isalpha()}
+    assert keys <= set(config.Environment.model_fields)
+    assert set(config.Environment.model_fields) - keys <= {"settle_s"}

@@ -1,0 +1,238 @@
+"""The rooms of `deployer/`: who may import whom, which of them are pure, and where each kind of effect lives."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from generating import GENERATED
+
+DEPLOYER = GENERATED / "deployer"
+WORDS = {"clock", "config", "context", "errors", "github", "model", "web"}
+NOUNS = {"judge.counts", "canary.decision", "canary.marker"}
+# What each room may import besides itself and the words; `room.module` is one module of a room.
+ALLOWED: dict[str, set[str]] = {
+    "judge": set(),
+    "canary": set(),
+    "aws": NOUNS,
+    "image": {"aws"},
+    "release": {"aws"},
+    "report": {*NOUNS, "release.plan", "aws.observed"},
+    "report.page": set(),
+    "rollout": {"aws", "canary", "judge", "report"},
+    "drivers": {"aws", "canary", "judge", "report", "rollout"},
+    "cli": {"aws", "canary", "drivers", "image", "judge", "release", "report", "rollout"},
+    "durable": {"drivers"},
+    "__main__": {"cli"},
+}
+DOORS = {"__main__", "durable"}
+PURE_ROOMS = {"judge", "canary", "report.page"}
+PURE = {
+    *("errors", "model", "config", "context", "aws.observed", "image.findings", "release.plan"),
+    *("report.text", "report.mermaid", "drivers.handover", "drivers.codedeploy", "drivers.costs"),
+}
+HOMES = {
+    "boto3": {"aws.client"},
+    "botocore": {"aws.client", "aws.errors", "aws.credentials", "aws.stack"},
+    "subprocess": {"image.docker", "github", "drivers.package"},
+    "rich": {"report.console"},
+    "typer": {"cli.main", "cli.options", "cli.rollout"},
+    "time": {"clock", "image.smoke"},  # a container starts at its own pace, on no clock of ours
+    "requests": set(),
+    "random": set(),
+}
+IMPURE = {
+    "boto3",
+    "botocore",
+    "os",
+    "subprocess",
+    "socket",
+    "time",
+    "urllib",
+    "shutil",
+    "tempfile",
+    "rich",
+    "typer",
+}
+
+
+def module_of(path: Path, top: Path = DEPLOYER) -> str:
+    """Return a file's name inside the package: `judge.evidence`, or `judge` for the room itself."""
+    parts = path.relative_to(top).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports(source: str) -> set[str]:
+    """Return what a file imports, however: `boto3`, `deployer.X.Y`; for types only and by `python -m` too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {
+                alias.name if alias.name.startswith("deployer") else alias.name.split(".")[0]
+                for alias in node.names
+            }
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = node.module.split(".")[0] == "deployer"
+            found |= (
+                {f"{node.module}.{alias.name}" for alias in node.names}
+                if inner
+                else {node.module.split(".")[0]}
+            )
+        elif isinstance(node, ast.List | ast.Tuple):
+            words = [part.value if isinstance(part, ast.Constant) else None for part in node.elts]
+            found |= {str(name) for flag, name in itertools.pairwise(words) if flag == "-m" and name}
+    return found
+
+
+MODULES = {
+    module_of(path): path.read_text(encoding="utf-8")
+    for path in sorted(DEPLOYER.rglob("*.py"))
+    if path != DEPLOYER / "__init__.py"
+}
+
+
+def inner(source: str, modules: set[str]) -> set[str]:
+    """Return the modules of the package that a file imports; a name imported from one counts as that module."""
+    found = set()
+    for name in imports(source):
+        if name.startswith("deployer."):
+            parts = name.split(".")[1:]
+            known = [".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in modules]
+            found.add(known[0] if known else ".".join(parts))
+    return found
+
+
+def room_of(module: str) -> str:
+    """Return the room of a module; a word or a door is a room of its own."""
+    return max(
+        (room for room in ALLOWED if module == room or module.startswith(f"{room}.")), key=len, default=module
+    )
+
+
+def may_import(module: str, other: str) -> bool:
+    """Tell whether the table lets one module import another."""
+    room = room_of(module)
+    if other in WORDS or room_of(other) == room:
+        return True
+    allowed = ALLOWED.get(room, set())
+    return other in allowed or room_of(other) in allowed
+
+
+def strangers(modules: dict[str, str]) -> list[str]:
+    """Return every import that the table does not allow."""
+    return [
+        f"{name} imports {other}"
+        for name, source in modules.items()
+        for other in sorted(inner(source, set(modules)))
+        if not may_import(name, other)
+    ]
+
+
+def circles(modules: dict[str, str]) -> Iterator[str]:
+    """Yield a line for each module that imports itself by way of others."""
+    arrows = {name: inner(source, set(modules)) - {name} for name, source in modules.items()}
+    for start, first in arrows.items():
+        seen: set[str] = set()
+        ahead = set(first)
+        while ahead:
+            name = ahead.pop()
+            if name == start:
+                yield f"{start} imports itself by way of others"
+                break
+            if name not in seen:
+                seen.add(name)
+                ahead |= arrows.get(name, set())
+
+
+def test_rooms_import_what_the_table_allows():
+    """No module imports another room than those its own room may; imports for types and `python -m` count."""
+    assert strangers(MODULES) == []
+
+
+def test_there_is_no_circle():
+    """No module imports itself by way of others."""
+    assert list(circles(MODULES)) == []
+
+
+def test_every_module_is_in_a_room():
+    """Beside the words and the doors every module lies in a room, and each room says its question."""
+    for name, source in MODULES.items():
+        assert "." in name or name in {*ALLOWED, *WORDS}, name
+        if name in ALLOWED and name not in DOORS:
+            assert "?" in (ast.get_docstring(ast.parse(source)) or ""), f"{name} does not say its question"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_effects_have_one_home(module: str):
+    """AWS, programs, the terminal, the command line and the clock are each touched by the module that owns them."""
+    for package, homes in HOMES.items():
+        assert package not in imports(MODULES[module]) or module in homes, f"{module} imports {package}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if room_of(name) in PURE_ROOMS or name in PURE])
+def test_pure_modules_stay_pure(module: str):
+    """A pure module imports no effect and no module that has one."""
+    source = MODULES[module]
+    assert not imports(source) & IMPURE
+    pure = {name for name in MODULES if room_of(name) in PURE_ROOMS} | PURE | {"clock"}
+    assert inner(source, set(MODULES)) <= pure
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_command_line_prints_and_exits(module: str):
+    """Nothing but the command line and the console writes to the terminal or ends the process."""
+    called = {
+        ast.unparse(node.func) for node in ast.walk(ast.parse(MODULES[module])) if isinstance(node, ast.Call)
+    }
+    if module not in {"cli.main", "report.console", "__main__"}:
+        assert not called & {"print", "sys.exit", "exit", "sys.stdout.write"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_fit_on_a_few_screens(module: str):
+    """A module a person can hold in mind has at most 300 lines, and says in its first line what it is."""
+    assert MODULES[module].count("\n") <= 300
+    assert ast.get_docstring(ast.parse(MODULES[module]))
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("judge.evidence", "from deployer.aws.client import Aws\n"),
+        ("judge.evidence", "from deployer import aws\n"),
+        (
+            "canary.decide",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from deployer.rollout import run\n",
+        ),
+        ("rollout.surroundings", "import deployer.cli.commands\n"),
+        ("image.smoke", 'argv = [python, "-m", "deployer.cli.main"]\n'),
+        ("config", "from deployer.judge.counts import Counts\n"),
+    ],
+    ids=[
+        "a pure room reaches AWS",
+        "the package is named",
+        "for types only",
+        "whole path",
+        "python -m",
+        "a word",
+    ],
+)
+def test_a_stranger_is_found(module: str, source: str):
+    """An import that the table forbids is found, whatever form it has."""
+    assert len(strangers({**MODULES, module: source})) == 1
+
+
+def test_a_circle_is_found():
+    """Two modules of one room that import each other are found, also when one does so for types only."""
+    hidden = "if TYPE_CHECKING:\n    from deployer.rollout.surroundings import Surroundings\n"
+    changed = {**MODULES, "rollout.guard": MODULES["rollout.guard"] + hidden}
+    assert "rollout.guard imports itself by way of others" in set(circles(changed))
+
+
+def test_an_effect_is_found():
+    """An effect in a pure module is found, also inside a function."""
+    assert {"boto3", "subprocess"} <= imports("import boto3\ndef f():\n    from subprocess import run\n")

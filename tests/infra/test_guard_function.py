@@ -1,0 +1,277 @@
+"""The guard's own text out of infra/service.yaml: when it gives the traffic back, and when it must not."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from types import ModuleType
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deployer.canary import marker as markers
+from deployer.canary import moves
+from deployer.model import AliasState, Marker, RolloutState, Routing
+from infra.guard_source import FUNCTION, FakeLambda, error, load, source
+
+ALARM = f"{FUNCTION}-canary-42"
+RUN = "mine [lc1 id=7.1 from=41 to=42 step=1/2 at=1763712000 plan=9c1e st=run]"
+
+
+def message(alarm: str = ALARM, state: str = "ALARM") -> str:
+    """Return what CloudWatch publishes when an alarm changes its state."""
+    return json.dumps({"AlarmName": alarm, "NewStateValue": state, "OldStateValue": "OK"})
+
+
+def deliver(guard: ModuleType, text: str) -> None:
+    """Hand the guard one message, as SNS does."""
+    guard.handler({"Records": [{"Sns": {"Message": text}}]}, None)
+
+
+@pytest.fixture
+def fake() -> FakeLambda:
+    """Return an alias in the first step of a rollout of version 42."""
+    fake = FakeLambda()
+    fake.given_alias(RUN, weights={"42": 0.1})
+    return fake
+
+
+def test_guard_needs_only_what_the_runtime_brings() -> None:
+    """Nothing is imported but the standard library and botocore, and the text fits inline."""
+    tree = ast.parse(source())
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in names} - sys.stdlib_module_names == {"botocore"}
+    assert len(source()) <= 4096
+
+
+def test_guard_gives_the_traffic_back(fake: FakeLambda, capsys: pytest.CaptureFixture[str]) -> None:
+    """The canary's alarm clears the weights and leaves the reason in the marker, by one read and one write."""
+    deliver(load(fake), message())
+    assert fake.reads == 1  # the lock is that of the reading it was decided on
+    assert fake.updates == [
+        {
+            "FunctionVersion": "41",
+            "RoutingConfig": {"AdditionalVersionWeights": {}},
+            "Description": "mine [lc1 id=7.1 from=41 to=42 step=1/2 at=1763712000 plan=9c1e st=rolled-back "
+            f"why=guard: {ALARM}]",
+        }
+    ]
+    assert capsys.readouterr().out == f"rolled back to version 41: {ALARM}\n"
+
+
+def test_guard_undoes_a_promotion_that_is_still_watched(fake: FakeLambda) -> None:
+    """In the final bake the canary has all traffic, and loses it all."""
+    fake.given_alias(RUN.replace("st=run", "st=bake"), stable="42")
+    deliver(load(fake), message())
+    assert fake.alias["FunctionVersion"] == "41"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (message(state="OK"), "no alarm fired"),
+        (message(state="INSUFFICIENT_DATA"), "no alarm fired"),
+        ('{"kind": "step", "rollout": "7.1"}', "no alarm fired"),
+        ("hello, is this thing on?", "no alarm fired"),
+        ("[1, 2]", "no alarm fired"),
+        ("null", "no alarm fired"),
+        (message(f"{FUNCTION}-errors"), "is no canary's alarm"),
+        (message(f"other-{ALARM}"), "is no canary's alarm"),
+        (message(f"{ALARM}0x"), "is no canary's alarm"),
+        (message(f"{FUNCTION}-canary-43"), "version 43 is not being rolled out"),
+    ],
+)
+def test_guard_leaves_everything_else_alone(
+    fake: FakeLambda, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    """Other messages, other alarms and other versions change nothing, and the log says so."""
+    deliver(load(fake), text)
+    assert fake.updates == []
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "",
+        "mine",
+        RUN.replace("st=run", "st=done"),
+        RUN.replace("st=run", "st=rolled-back why=errors"),
+        RUN.replace("to=42", "to=43"),
+        RUN.replace("step=1/2", "step=2/2"),
+        RUN.replace("lc1", "lc2"),
+        RUN + " touched",
+    ],
+)
+def test_guard_needs_an_active_rollout_of_that_version(fake: FakeLambda, description: str) -> None:
+    """Without a readable marker of an active rollout to exactly that version nothing is written."""
+    fake.given_alias(description, weights={"42": 0.1})
+    deliver(load(fake), message())
+    assert fake.updates == []
+
+
+@pytest.mark.parametrize("length", [79, 80, 81, 100])
+def test_guard_leaves_the_marker_out_where_it_has_no_room(length: int) -> None:
+    """People's own text stays whole; without room for the marker the traffic is given back without it."""
+    description = "x" * length + " " + RUN.removeprefix("mine ")
+    guards = as_the_guard(description, "41", "42")
+    assert guards == as_our_own(description, "41", "42")
+    assert guards is not None
+    assert ("[lc1" in guards[1]) is (length <= 80)
+
+
+def test_guard_leaves_a_version_without_traffic_alone(fake: FakeLambda) -> None:
+    """Where somebody moved the traffic elsewhere by hand, there is nothing to give back."""
+    fake.given_alias(RUN, stable="43")
+    deliver(load(fake), message())
+    assert fake.updates == []
+
+
+def test_guard_tries_again_after_a_conflict(fake: FakeLambda) -> None:
+    """Whoever writes first, the alias is read again and the next step is rolled back as well."""
+    step_2 = RUN.replace("step=1/2 at=1763712000", "step=2/2 at=1763712000+300")
+    fake.before_update = [
+        lambda f: f.given_alias(step_2, weights={"42": 0.5}),
+        lambda f: f.given_alias(step_2.replace("st=run", "st=bake"), stable="42"),
+    ]
+    deliver(load(fake), message())
+    assert len(fake.updates) == 1
+    assert fake.alias["FunctionVersion"] == "41"
+    assert "step=2/2" in fake.alias["Description"]
+
+
+def test_guard_stops_when_somebody_else_rolled_back(fake: FakeLambda) -> None:
+    """A conflict with the rollout's own rollback ends in that one, not in a second one."""
+    done = RUN.replace("st=run", "st=rolled-back why=errors")
+    fake.before_update = [lambda f: f.given_alias(done)]
+    deliver(load(fake), message())
+    assert fake.updates == []
+    assert fake.alias["Description"] == done
+
+
+def test_guard_does_not_give_up_quietly(fake: FakeLambda) -> None:
+    """An alias that never keeps still is an error, so that Lambda delivers the message again."""
+    fake.before_update = [lambda f: f.given_alias(RUN, weights={"42": 0.1})] * 20
+    with pytest.raises(RuntimeError, match="keeps moving"):
+        deliver(load(fake), message())
+
+
+def test_guard_does_not_swallow_other_errors(fake: FakeLambda) -> None:
+    """What is no conflict is raised, so that Lambda delivers the message again."""
+
+    def refuse(_fake: FakeLambda) -> None:
+        raise error("AccessDeniedException")
+
+    fake.before_update = [refuse]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        deliver(load(fake), message())
+
+
+WORD = st.text("abcdef0123456789.", min_size=1, max_size=14)
+MARKERS = st.builds(
+    Marker,
+    id=WORD,
+    from_version=st.sampled_from(["41", "42", "43"]),
+    to_version=st.sampled_from(["41", "42", "43"]),
+    steps=st.integers(0, 8),
+    starts=st.lists(st.integers(1, 2_000_000_000), min_size=1, max_size=9).map(lambda s: tuple(sorted(s))),
+    plan=st.text("0123456789abcdef", min_size=4, max_size=4),
+    state=st.sampled_from(RolloutState),
+    since_s=st.integers(0, 90_000),
+    why=st.text(max_size=60),
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=90)
+GUARD = load(FakeLambda())
+
+
+def as_our_own(description: str, stable: str, canary: str | None) -> tuple[str, str] | None:
+    """Return (version, Description) of the rollback the deployer would write, None when it would not."""
+    text, marker = markers.parse(description)
+    if marker is None or not marker.is_active or marker.to_version != "42" or "42" not in (stable, canary):
+        return None
+    alias = AliasState(Routing(stable, canary, 10 if canary else 0), "r1", text, marker, description)
+    write = moves.rollback_write(alias, target=marker.from_version, reason=f"guard: {ALARM}")
+    return write.version, write.description
+
+
+def as_the_guard(description: str, stable: str, canary: str | None) -> tuple[str, str] | None:
+    """Return the same of what the guard would write."""
+    weights = {"AdditionalVersionWeights": {canary: 0.1}} if canary else None
+    live = {"FunctionVersion": stable, "Description": description, "RoutingConfig": weights}
+    write = GUARD.rollback(live, "42", f"guard: {ALARM}")
+    return write and (write["FunctionVersion"], write["Description"])
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    text=TEXTS.filter(lambda text: len(text) <= markers.MAX_TEXT),
+    marker=MARKERS,
+    stable=st.sampled_from(["41", "42", "43"]),
+    canary=st.sampled_from([None, "41", "42"]),
+)
+def test_guard_writes_what_the_deployer_would(
+    text: str, marker: Marker, stable: str, canary: str | None
+) -> None:
+    """On every marker the deployer writes, the guard's rollback is the deployer's, letter by letter."""
+    description = markers.render(text, marker)
+    assert as_the_guard(description, stable, canary) == as_our_own(description, stable, canary)
+
+
+PIECES = st.sampled_from(
+    [
+        "[lc1 ",
+        "]",
+        " ",
+        "  ",
+        "\n",
+        "id=7.1",
+        "from=41",
+        "to=42",
+        "to=43",
+        "step=1/2",
+        "step=2/2",
+        "step=1/2/3",
+        "step=x",
+        "at=1763712000",
+        "at=1763712000+60",
+        "at=",
+        "at=+5",
+        "t=30",
+        "t=x",
+        "plan=9c1e",
+        "plan=",
+        "st=run",
+        "st=bake",
+        "st=pause",
+        "st=done",
+        "st=nonsense",
+        "why=a b",
+        "mine",
+        "=",
+        "[",
+        "lc1",
+    ]
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    pieces=st.lists(PIECES, max_size=14),
+    dropped=st.integers(0, 90),
+    inserted=st.sampled_from(["", " ", "[", "]", "=", "1", "+", " st=run", " to=42", " why="]),
+    whole=st.booleans(),
+)
+def test_guard_reads_a_damaged_marker_as_the_deployer_does(
+    pieces: list[str], dropped: int, inserted: str, whole: bool
+) -> None:
+    """What people's hands made of a marker is active for both or for neither, and then says the same."""
+    description = RUN[:dropped] + inserted + RUN[dropped + 1 :] if whole else " ".join(pieces)
+    ours, guards = as_our_own(description, "41", "42"), as_the_guard(description, "41", "42")
+    assert (ours is None) == (guards is None)
+    if ours and guards:
+        assert ours[0] == guards[0]
+        assert markers.parse(ours[1]) == markers.parse(guards[1])

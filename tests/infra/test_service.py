@@ -1,0 +1,329 @@
+"""infra/service.yaml keeps every rule of `service_rules.py`, and every rule refuses a mutant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from rules import service as rules
+from rules.templates import BOOTSTRAP, SERVICE, Rule, grants, parse, text
+
+
+@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
+def test_service_keeps_the_rule(rule: Rule) -> None:
+    """The template as it is breaks no rule."""
+    assert rule(parse(text(SERVICE))) == []
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One edit that makes the template worse, and the finding it must cause."""
+
+    rule: Rule
+    old: str
+    new: str
+    finding: str
+
+
+SOURCE_ARN = "!Sub arn:${AWS::Partition}:s3:::${FunctionName}-source-${AWS::AccountId}"
+
+MUTANTS = {
+    "the image is written down": Mutant(
+        rules.no_literal_image_or_version,
+        "ImageUri: !Ref ImageUri",
+        "ImageUri: 123.dkr.ecr.eu-central-1.amazonaws.com/x:latest",
+        "Function runs",
+    ),
+    "the image may be a tag": Mutant(
+        rules.no_literal_image_or_version,
+        "    AllowedPattern: ^[^@\\s]+@sha256:[0-9a-f]{64}$\n",
+        "",
+        "ImageUri may be a tag",
+    ),
+    "the image has a default": Mutant(
+        rules.no_literal_image_or_version,
+        "    AllowedPattern: ^[^@\\s]+@sha256:[0-9a-f]{64}$\n",
+        "    Default: x\n",
+        "ImageUri has a default",
+    ),
+    "every update goes back to the first version": Mutant(
+        rules.no_literal_image_or_version,
+        "!If [HasLiveVersion, !Ref LiveVersion, !GetAtt FirstVersion.Version]",
+        "!GetAtt FirstVersion.Version",
+        "LiveAlias points at",
+    ),
+    "every update erases the marker": Mutant(
+        rules.no_literal_image_or_version,
+        "      Description: !Ref LiveDescription\n",
+        "",
+        "which erases the marker",
+    ),
+    "every update clears the weights": Mutant(
+        rules.weights_are_not_declared,
+        "      Description: !Ref LiveDescription\n",
+        "      RoutingConfig: {AdditionalVersionWeights: []}\n",
+        "LiveAlias declares RoutingConfig",
+    ),
+    "the first version is deleted": Mutant(
+        rules.versions_are_kept,
+        "    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n",
+        "",
+        "FirstVersion has DeletionPolicy Delete",
+    ),
+    "pictures are deleted with the stack": Mutant(
+        rules.buckets_are_kept,
+        "    DeletionPolicy: RetainExceptOnCreate\n",
+        "",
+        "ResizedBucket has DeletionPolicy Delete",
+    ),
+    "buckets of other accounts invoke": Mutant(
+        rules.only_ours_invoke,
+        "      SourceAccount: !Ref AWS::AccountId\n",
+        "",
+        "SourceBucketPermission has SourceAccount None",
+    ),
+    "any bucket invokes": Mutant(
+        rules.only_ours_invoke,
+        f"      SourceArn: {SOURCE_ARN}\n",
+        "",
+        "SourceBucketPermission has SourceArn None",
+    ),
+    "the permission is on the function": Mutant(
+        rules.only_ours_invoke,
+        "      FunctionName: !Ref LiveAlias",
+        "      FunctionName: !Ref Function",
+        "SourceBucketPermission has FunctionName {'Ref': 'Function'}",
+    ),
+    "events bypass the alias": Mutant(
+        rules.source_bucket_triggers_the_alias,
+        "Function: !Ref LiveAlias",
+        "Function: !GetAtt Function.Arn",
+        "notifications go",
+    ),
+    "the bucket does not wait": Mutant(
+        rules.source_bucket_triggers_the_alias,
+        "    DependsOn: SourceBucketPermission\n",
+        "",
+        "does not wait",
+    ),
+    "a bucket may become public": Mutant(
+        rules.buckets_are_closed,
+        "BlockPublicPolicy: true",
+        "BlockPublicPolicy: false",
+        "SourceBucket can become public",
+    ),
+    "a bucket is not encrypted": Mutant(
+        rules.buckets_are_closed, "      BucketEncryption:", "      X:", "ResizedBucket is not encrypted"
+    ),
+    "incomplete uploads stay": Mutant(
+        rules.buckets_are_closed,
+        "Status: Enabled",
+        "Status: Disabled",
+        "SourceBucket keeps incomplete uploads",
+    ),
+    "a bucket answers plain HTTP": Mutant(
+        rules.buckets_are_closed,
+        'aws:SecureTransport: "false"',
+        'aws:SecureTransport: "true"',
+        "answers plain HTTP",
+    ),
+    "a bucket policy opens": Mutant(
+        rules.buckets_are_closed, "Effect: Deny", "Effect: Allow", "ResizedBucket is opened by its policy"
+    ),
+    "concurrency is not bounded": Mutant(
+        rules.concurrency_is_reserved,
+        "      ReservedConcurrentExecutions: !If [ReservesConcurrency, "
+        "!Ref ReservedConcurrency, !Ref AWS::NoValue]\n",
+        "",
+        "Function reserves nothing",
+    ),
+    "failed events are dropped": Mutant(
+        rules.failed_events_are_kept, "OnFailure:", "OnSuccess:", "sends failed events to None"
+    ),
+    "failed events of the alias are dropped": Mutant(
+        rules.failed_events_are_kept, "Qualifier: live", "Qualifier: $LATEST", "applies to $LATEST"
+    ),
+    "failed events are kept for four days": Mutant(
+        rules.failed_events_are_kept,
+        "      MessageRetentionPeriod: 1209600\n",
+        "",
+        "keeps events for 345600 s",
+    ),
+    "logs stay for ever": Mutant(
+        rules.logs_expire,
+        "      RetentionInDays: !Ref LogRetentionDays\n",
+        "",
+        "LogGroup keeps logs for ever",
+    ),
+    "the function logs elsewhere": Mutant(
+        rules.logs_expire,
+        "LogGroup: !Ref LogGroup",
+        "LogGroup: /aws/lambda/other",
+        "Function logs to a group",
+    ),
+    "alarms see probes too": Mutant(
+        rules.alarms_watch_the_alias,
+        "        - Name: Resource\n          Value: !Sub ${FunctionName}:live\n",
+        "",
+        "ErrorsAlarm watches",
+    ),
+    "no data is healthy": Mutant(
+        rules.alarms_watch_the_alias,
+        "TreatMissingData: missing",
+        "TreatMissingData: notBreaching",
+        "as notBreaching",
+    ),
+    "the rollout does not know an alarm": Mutant(
+        rules.alarms_watch_the_alias,
+        '!Join [",", [!Ref ErrorsAlarm, !Ref ThrottlesAlarm]]',
+        "!Ref ErrorsAlarm",
+        "expected every alarm",
+    ),
+    "the function's role has no ceiling": Mutant(
+        rules.function_has_few_rights,
+        "      PermissionsBoundary: !Sub",
+        "      X: !Sub",
+        "FunctionRole has no boundary",
+    ),
+    "the function does anything in S3": Mutant(
+        rules.function_has_few_rights, "Action: s3:PutObject", "Action: s3:*", "FunctionRole allows s3:*"
+    ),
+    "the function reads every bucket": Mutant(
+        rules.function_has_few_rights,
+        f"- s3:GetObjectVersion\n                Resource: {SOURCE_ARN}/*",
+        '- s3:GetObjectVersion\n                Resource: "*"',
+        "FunctionRole allows s3:GetObject on *",
+    ),
+    "the function writes to its own source": Mutant(
+        rules.function_has_few_rights,
+        "- s3:GetObject\n",
+        "- s3:PutObject\n",
+        "FunctionRole may write to its own source",
+    ),
+    "the guard's role has no ceiling": Mutant(
+        rules.function_has_few_rights,
+        "policy/${FunctionName}-guard-boundary",
+        "policy/${FunctionName}-boundary",
+        "GuardRole has no boundary",
+    ),
+    "anybody's topic wakes the guard": Mutant(
+        rules.only_ours_invoke,
+        "      Principal: sns.amazonaws.com\n      SourceArn: !Ref RolloutTopic\n",
+        "      Principal: sns.amazonaws.com\n",
+        "GuardPermission has SourceArn None",
+    ),
+    "a flood starves the guard": Mutant(
+        rules.concurrency_is_reserved,
+        "      ReservedConcurrentExecutions: !If [ReservesConcurrency, 1, !Ref AWS::NoValue]\n",
+        "",
+        "GuardFunction reserves nothing",
+    ),
+    "the guard changes code": Mutant(
+        rules.guard_only_moves_the_alias,
+        "                  - lambda:GetAlias\n                  - lambda:UpdateAlias\n",
+        "                  - lambda:GetAlias\n                  - lambda:UpdateFunctionCode\n",
+        "the guard may",
+    ),
+    "the guard moves every alias": Mutant(
+        rules.guard_only_moves_the_alias,
+        ":function:${FunctionName}\n",
+        ":function:*\n",
+        "the guard may",
+    ),
+    "the guard does not fit": Mutant(
+        rules.guard_only_moves_the_alias,
+        "          import json\n",
+        "          # " + "x" * 100 + "\n          import json\n",
+        "characters inline",
+    ),
+    "the guard does not hear": Mutant(
+        rules.guard_only_moves_the_alias,
+        "        - Protocol: lambda\n          Endpoint: !GetAtt GuardFunction.Arn\n",
+        "        []\n",
+        "the topic's listeners are []",
+    ),
+    "alarms of other accounts publish": Mutant(
+        rules.only_our_alarms_publish,
+        "                aws:SourceAccount: !Ref AWS::AccountId\n              ArnLike:",
+        '                aws:SourceAccount: "123456789012"\n              ArnLike:',
+        "RolloutTopicPolicy allows",
+    ),
+    "everybody publishes": Mutant(
+        rules.only_our_alarms_publish,
+        "              Service: cloudwatch.amazonaws.com",
+        '              AWS: "*"',
+        "RolloutTopicPolicy allows",
+    ),
+    "every driver gets a durable function": Mutant(
+        rules.rollout_function_only_rolls_out,
+        "  RolloutFunction:\n    Type: AWS::Lambda::Function\n    Condition: IsDrivenByDurable\n",
+        "  RolloutFunction:\n    Type: AWS::Lambda::Function\n",
+        "RolloutFunction is made under every driver",
+    ),
+    "the durable driver deploys code": Mutant(
+        rules.rollout_function_only_rolls_out,
+        "                Action: cloudwatch:DeleteAlarms\n",
+        "                Action: lambda:UpdateFunctionCode\n",
+        "RolloutRole allows lambda:UpdateFunctionCode",
+    ),
+    "the durable driver is not durable": Mutant(
+        rules.rollout_function_only_rolls_out,
+        "        ExecutionTimeout: 2592000\n",
+        "",
+        "RolloutFunction is not durable",
+    ),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS.keys())
+def test_rule_refuses_the_mutant(mutant: Mutant) -> None:
+    """A rule finds the template that breaks it, and says where."""
+    original = text(SERVICE)
+    assert mutant.old in original
+    findings = mutant.rule(parse(original.replace(mutant.old, mutant.new)))
+    assert any(mutant.finding in finding for finding in findings), findings
+
+
+def test_every_rule_has_a_mutant() -> None:
+    """No rule passes unproven."""
+    assert {mutant.rule for mutant in MUTANTS.values()} == set(rules.RULES)
+
+
+CEILINGS = [("Boundary", "FunctionRole"), ("GuardBoundary", "GuardRole")]
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+@pytest.mark.parametrize(("ceiling", "role"), CEILINGS, ids=[role for _, role in CEILINGS])
+def test_ceiling_is_what_the_role_is_granted(environment: str, ceiling: str, role: str) -> None:
+    """Each boundary in bootstrap.yaml allows what service.yaml grants the role below it, and nothing more."""
+    granted = {
+        action: str(grant.resources[0]).replace("${FunctionName}", "${FunctionName}-" + environment)
+        for grant in grants(parse(text(SERVICE)))
+        if grant.holder == role
+        for action in grant.actions
+    }
+    allowed = {
+        action: str(grant.resources[0])
+        for grant in grants(parse(text(BOOTSTRAP)))
+        if grant.holder == f"{environment.capitalize()}{ceiling}"
+        for action in grant.actions
+    }
+    queue = parse(text(SERVICE))["Resources"]["FailureQueue"]["Properties"]["QueueName"]["Fn::Sub"]
+    name = queue.replace("${FunctionName}", "${FunctionName}-" + environment)
+    arn = f"arn:${{AWS::Partition}}:sqs:${{AWS::Region}}:${{AWS::AccountId}}:{name}"
+    if "sqs:SendMessage" in granted:
+        granted["sqs:SendMessage"] = str({"Fn::Sub": arn})
+    assert allowed == granted
+
+
+def test_names_fit_what_is_made_of_them() -> None:
+    """The longest name allowed still makes legal names of an environment, its roles and its buckets."""
+    longest = parse(text(BOOTSTRAP))["Parameters"]["FunctionName"]["MaxLength"]
+    of_environment = parse(text(SERVICE))["Parameters"]["FunctionName"]["MaxLength"]
+    function = "n" * longest + "-production"
+    assert len(function) == of_environment
+    assert len(f"{function}-resized-000000000000") == 63  # S3's limit
+    assert len(f"{function}-function") <= 64  # IAM's limit for a role
+    assert len(f"{function}-guard") <= 64  # Lambda's limit for a function
+    assert len(f"{'n' * longest}-deploy-production") <= 64

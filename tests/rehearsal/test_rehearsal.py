@@ -1,0 +1,91 @@
+"""The whole rehearsal, as `make rehearse` runs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def rehearse(checkout: Path, report: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Play all acts to the end."""
+    return subprocess.run(
+        [sys.executable, "-m", "rehearsal", "--report", str(report), *options],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+ENDS = {
+    1: "1. First release: photo resized (as it should)",
+    2: "2. A healthy change: promoted (as it should)",
+    3: "3. A broken change: rolled back (as it should)",
+    4: "4. Killed half-way, then resumed: promoted (as it should)",
+    5: "5. A slow change: rolled back (as it should)",
+    6: "6. An outage that hits both versions: promoted (as it should)",
+    7: "7. Hardly any traffic: promoted (as it should)",
+    8: "8. Nobody but the guard: rolled back by the guard (as it should)",
+}
+
+
+def assert_acts(done: subprocess.CompletedProcess[str], report: Path, *acts: int) -> str:
+    """Check what every rehearsal must end with; returns the page."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    ended = [line for line in done.stdout.splitlines() if line.startswith(tuple(ENDS.values()))]
+    assert len(ended) == len(acts)
+    assert all(line.startswith(ENDS[act]) for act, line in zip(acts, ended, strict=True))
+    page = report.read_text(encoding="utf-8")
+    assert f"All {len(acts)} acts ended as they should." in page
+    return page
+
+
+def test_the_four_acts_without_docker(checkout: Path, tmp_path: Path) -> None:
+    """Without containers the four acts are played, and one line says what was left out and why."""
+    done = rehearse(checkout, tmp_path / "report.html", "--no-docker")
+    assert_acts(done, tmp_path / "report.html", 1, 2, 3, 4)
+    left_out = [line for line in done.stdout.splitlines() if line.startswith("left out: ")]
+    assert left_out == [
+        "left out: build, smoke, scan, push (asked for with --no-docker); "
+        "the function's code runs in a subprocess of the local AWS"
+    ]
+    assert "changed in the rehearsal's copy of deploy.toml: settle_s = 60" in done.stdout
+
+
+def test_the_other_acts_without_docker(checkout: Path, tmp_path: Path) -> None:
+    """A slow version, an outage, a quiet hour and a lost process end as they should, and the page shows why."""
+    others = ("--act", "5", "--act", "6", "--act", "7", "--act", "8")
+    done = rehearse(checkout, tmp_path / "report.html", "--no-docker", *others)
+    page = assert_acts(done, tmp_path / "report.html", 1, 5, 6, 7, 8)
+    assert "evidence against the new version over time" in page
+    assert "if the new version were no worse, fewer than 1 of" in page
+    assert "a person looked at the few requests there were" in page
+
+
+@pytest.mark.docker
+def test_acts_with_docker(checkout: Path, docker: list[str], tmp_path: Path) -> None:
+    """With an engine real containers serve the four acts and the guard's, and none of them is left."""
+    before = _names(docker)
+    acts = tuple(part for act in (2, 3, 4, 8) for part in ("--act", str(act)))
+    done = rehearse(checkout, tmp_path / "report.html", *acts)
+    assert_acts(done, tmp_path / "report.html", 1, 2, 3, 4, 8)
+    left = {name for name in _names(docker) - before if f"{checkout.name}:candidate-" in name}
+    assert not {name for name in left if name in done.stdout}
+
+
+def test_an_unknown_act_is_refused(checkout: Path, tmp_path: Path) -> None:
+    """A wrong option is a usage error before anything is started."""
+    done = rehearse(checkout, tmp_path / "report.html", "--act", "9")
+    assert done.returncode == 2
+    assert "invalid choice: '9'" in done.stderr
+    assert not (tmp_path / "report.html").exists()
+
+
+def _names(docker: list[str]) -> set[str]:
+    """Return the names of all images."""
+    command = [*docker, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())

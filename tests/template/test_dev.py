@@ -1,0 +1,330 @@
+"""The task runner of a generated repository: quick when all is there, one clear error when it is not."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from generating import GENERATED, ROOT
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in for uv is a POSIX script")
+
+FAKE_UV = """#!{python}
+import os, pathlib, sys
+root = pathlib.Path.cwd()
+with open(os.environ["UV_LOG"], "a") as log:
+    log.write(" ".join(sys.argv[1:]) + "\\n")
+if sys.argv[1] == "venv":
+    folder = pathlib.Path(sys.argv[-1]) / "bin"
+    folder.mkdir(parents=True)
+    (folder / "python").symlink_to("{python}")
+    for tool in ("good", "bad"):
+        (folder / tool).write_text("#!/bin/sh\\necho " + tool + " ran on $*\\ntest " + tool + " = good\\n")
+        (folder / tool).chmod(0o755)
+elif sys.argv[1] == "pip" and os.environ.get("UV_SAYS"):
+    sys.exit("Using Python\\n" + os.environ["UV_SAYS"])
+"""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A checkout with made-up lock files, and a uv that only writes down what it is asked."""
+
+    path: Path
+    environment: Mapping[str, str]
+
+    def dev(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run its dev.py as a user does."""
+        command = [sys.executable, "dev.py", *arguments]
+        environment = {**self.environment, **settings}
+        return subprocess.run(
+            command, cwd=self.path, env=environment, text=True, capture_output=True, check=False
+        )
+
+    @property
+    def installs(self) -> list[str]:
+        """Return the lock files that uv was asked to install, in order of their names."""
+        log = Path(self.environment["UV_LOG"])
+        lines = log.read_text().splitlines() if log.exists() else []
+        return sorted(line.rpartition(" ")[2] for line in lines if "--require-hashes" in line)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """Return a checkout whose environments are not made yet."""
+    path = tmp_path / "checkout"
+    (path / "requirements").mkdir(parents=True)
+    for name in ("dev.py", "Makefile"):
+        shutil.copy2(GENERATED / name, path / name)
+    (path / "pyproject.toml").write_text("[project]\n")
+    for name in ("dev", "local-aws"):
+        (path / "requirements" / f"{name}.txt").write_text("six==1.17.0 --hash=sha256:" + "0" * 64 + "\n")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "uv").write_text(FAKE_UV.format(python=sys.executable))
+    (programs / "uv").chmod(0o755)
+    settings = ("GITHUB_PATH", "DEV_INSTALLER")
+    plain = {name: value for name, value in os.environ.items() if name not in settings}
+    path_variable = os.pathsep.join([str(programs), os.environ["PATH"]])
+    return Checkout(path, {**plain, "PATH": path_variable, "UV_LOG": str(tmp_path / "uv.log")})
+
+
+def error_of(result: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return the lines of the one error a run ended with."""
+    assert result.returncode == 1, result.stdout + result.stderr
+    lines = result.stderr.splitlines()
+    assert len(lines) == 3, result.stderr
+    assert lines[0].startswith("error: ")
+    assert lines[2].startswith("  hint: ")
+    return lines
+
+
+def test_environments_are_made_once(checkout: Checkout) -> None:
+    """The first run installs both lock files, the second nothing, and says nothing."""
+    assert checkout.dev("setup").returncode == 0
+    assert checkout.installs == ["requirements/dev.txt", "requirements/local-aws.txt"]
+    again = checkout.dev("setup")
+    assert (again.returncode, again.stdout) == (0, "")
+    assert len(checkout.installs) == 2
+
+
+def test_a_changed_lock_is_installed(checkout: Checkout) -> None:
+    """An environment whose lock changed is made anew; the other is left alone."""
+    checkout.dev("setup")
+    (checkout.path / "requirements" / "local-aws.txt").write_text("")
+    assert checkout.dev("setup").returncode == 0
+    assert checkout.installs[1:] == ["requirements/local-aws.txt"] * 2
+
+
+def test_a_moved_checkout_is_set_up_again(checkout: Checkout, tmp_path: Path) -> None:
+    """An environment that was moved with its checkout, and so is broken, is made anew."""
+    checkout.dev("setup")
+    checkout.path.rename(tmp_path / "moved")
+    moved = Checkout(tmp_path / "moved", checkout.environment)
+    assert moved.dev("setup").returncode == 0
+    assert len(moved.installs) == 4
+
+
+def test_an_environment_that_failed_half_way_is_made_again(checkout: Checkout) -> None:
+    """After a failed installation the next run starts over instead of trusting what is there."""
+    error_of(checkout.dev("types", UV_SAYS="error: killed"))
+    assert (checkout.path / ".venv").exists()
+    assert checkout.dev("setup").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "what", "found"),
+    [
+        (
+            "error: client error (Connect): dns error: failed to lookup address",
+            "could not reach the package index, or it lacks a package",
+            "uv said: error: client error (Connect): dns error: failed to lookup address",
+        ),
+        (
+            "error: Hash mismatch for `six==1.17.0`",
+            "a package is not the one `requirements/dev.txt` was made with",
+            "uv said: error: Hash mismatch for `six==1.17.0`",
+        ),
+        (
+            "error: failed to write: No space left on device (os error 28)",
+            "no space left on the disk",
+            r"found \d+ MB free at `.*`, expected about 1000 MB",
+        ),
+        (
+            "error: something else",
+            "could not install `requirements/dev.txt`",
+            "uv said: error: something else",
+        ),
+    ],
+)
+def test_failures_of_the_installer_are_explained(
+    said: str, what: str, found: str, checkout: Checkout
+) -> None:
+    """Each way an installation fails is one error that says what happened and shows the last line."""
+    first, second, _ = error_of(checkout.dev("types", UV_SAYS=said))
+    assert first == f"error: {what}"
+    assert re.fullmatch(found if "\\d" in found else re.escape(found), second.strip())
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_an_unreachable_index_is_told_as_such(installer: str, checkout: Checkout, tmp_path: Path) -> None:
+    """The real uv and the real pip, in front of an index that does not answer, end in that error."""
+    unreachable = "http://127.0.0.1:9/simple"
+    settings = {
+        "DEV_INSTALLER": installer,
+        "PATH": os.environ["PATH"],
+        "UV_DEFAULT_INDEX": unreachable,
+        "UV_NO_CONFIG": "1",
+        "UV_CACHE_DIR": str(tmp_path / "cache"),
+        "UV_HTTP_RETRIES": "0",
+        "PIP_INDEX_URL": unreachable,
+        "PIP_EXTRA_INDEX_URL": "",
+        "PIP_FIND_LINKS": "",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_RETRIES": "0",
+    }
+    result = checkout.dev("types", **settings)
+    if installer == "uv" and "with pip" in result.stdout:
+        pytest.skip("there is no uv on PATH")
+    first, second, _ = error_of(result)
+    assert first == "error: could not reach the package index, or it lacks a package"
+    assert second.startswith(f"  {installer} said: ")
+
+
+def test_a_python_without_venv_is_told_what_to_install(checkout: Checkout) -> None:
+    """Where Debian's python3-venv is missing and there is no uv, the error names the package."""
+    script = "import sys, runpy; sys.modules['ensurepip'] = None; sys.argv = ['dev.py', 'types'];"
+    script += "sys.path.insert(0, '.'); runpy.run_path('dev.py', run_name='__main__')"
+    environment = {**checkout.environment, "DEV_INSTALLER": "pip"}
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=checkout.path,
+        env=environment,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    first, second, third = error_of(result)
+    assert first == "error: this Python cannot make virtual environments"
+    assert "without `venv` or `ensurepip`, and no uv on PATH" in second
+    assert "`python3-venv`" in third
+
+
+def test_an_old_python_is_refused(checkout: Checkout) -> None:
+    """A Python older than the minimum gets one error before anything is made."""
+    source = (checkout.path / "dev.py").read_text()
+    (checkout.path / "dev.py").write_text(source.replace("PYTHON = (3, 11)", "PYTHON = (3, 99)"))
+    first, second, _ = error_of(checkout.dev("test"))
+    assert first == "error: this Python is too old"
+    assert second == "  found {}.{}, expected 3.99 or newer".format(*sys.version_info[:2])
+    assert not (checkout.path / ".venv").exists()
+
+
+def test_an_incomplete_checkout_is_told_as_such(checkout: Checkout) -> None:
+    """Without its lock file a checkout is not installed from something else."""
+    (checkout.path / "requirements" / "dev.txt").unlink()
+    first, second, _ = error_of(checkout.dev("types"))
+    assert first == "error: this is not a whole checkout"
+    assert "no `requirements/dev.txt`" in second
+
+
+def test_the_source_in_the_template_is_not_set_up() -> None:
+    """In the template's own folder nothing is made, as it would get into every new repository."""
+    command = [sys.executable, "dev.py", "test"]
+    result = subprocess.run(command, cwd=GENERATED, text=True, capture_output=True, check=False)
+    assert error_of(result)[0] == "error: this is the template's source, not a generated repository"
+
+
+def test_run_hands_over_arguments_and_status(checkout: Checkout) -> None:
+    """`run` passes arguments as they are, and ends with the status of the program."""
+    script = "import sys; print(sys.argv[1:]); sys.exit(7)"
+    result = checkout.dev("run", "python", "-c", script, "a b", "$x", "*")
+    assert result.returncode == 7
+    assert result.stdout.splitlines()[-1] == "['a b', '$x', '*']"
+
+
+def test_run_names_a_program_that_is_not_there(checkout: Checkout) -> None:
+    """A misspelt program is one error."""
+    assert error_of(checkout.dev("run", "no-such-program"))[0] == "error: no program `no-such-program`"
+
+
+TIDY_PROGRAM = """
+import signal, sys, time
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: sys.exit('tidied up'))
+print('ready', flush=True)
+time.sleep(60)
+"""
+WAITING_DEV = """
+import pathlib, sys, dev
+sys.exit(dev.wait_for([sys.executable, '-c', sys.argv[1]], pathlib.Path()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "command"),
+    [
+        pytest.param(signal.SIGINT, ["dev.py", "run", "python", "-c", TIDY_PROGRAM], id="handed over"),
+        pytest.param(signal.SIGTERM, ["-c", WAITING_DEV, TIDY_PROGRAM], id="waited for"),
+    ],
+)
+def test_signals_reach_the_program(number: int, command: list[str], checkout: Checkout) -> None:
+    """The program gets a signal that was sent to dev.py alone, and can tidy up."""
+    checkout.dev("setup")
+    command = [sys.executable, *command]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=checkout.path, env=checkout.environment, **pipes) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (1, "tidied up\n")
+
+
+def test_tools_are_on_the_path_of_later_steps_in_actions(checkout: Checkout, tmp_path: Path) -> None:
+    """In GitHub Actions `setup` appends the tools' folder to the file that GITHUB_PATH names."""
+    paths = tmp_path / "github-path"
+    assert checkout.dev("setup", GITHUB_PATH=str(paths)).returncode == 0
+    assert paths.read_text() == f"{checkout.path.resolve() / '.venv' / 'bin'}\n"
+
+
+def test_every_linter_runs_although_one_fails(checkout: Checkout) -> None:
+    """All linters are run and named, the output of those that fail is shown, and the status is 1."""
+    source = (checkout.path / "dev.py").read_text()
+    start, end = source.index("LINTERS = ("), source.index("\n)\n", source.index("LINTERS = ("))
+    made_up = 'LINTERS = (\n    "bad pyproject.toml",\n    "good requirements/*.txt",'
+    (checkout.path / "dev.py").write_text(source[:start] + made_up + source[end:])
+    result = checkout.dev("lint")
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[-3:] == [
+        "lint: FAILED bad pyproject.toml",
+        "bad ran on pyproject.toml",
+        "lint: ok     good requirements/*.txt",
+    ]
+
+
+def test_clean_leaves_what_the_user_wrote(checkout: Checkout) -> None:
+    """`clean` removes the environments and caches, and no file of the checkout."""
+    before = sorted(path.name for path in checkout.path.iterdir())
+    checkout.dev("setup")
+    (checkout.path / ".pytest_cache").mkdir()
+    assert checkout.dev("clean").returncode == 0
+    assert sorted(path.name for path in checkout.path.iterdir()) == before
+
+
+@pytest.mark.parametrize("folder", [ROOT, GENERATED], ids=["template", "generated"])
+def test_every_target_has_a_door_in_the_makefile(folder: Path) -> None:
+    """Each target of dev.py that needs no arguments is a target of make, with the same name."""
+    makefile = (folder / "Makefile").read_text()
+    [phony] = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    source = (folder / "dev.py").read_text()
+    table = source[source.index("TARGETS: dict") :]
+    targets = set(re.findall(r'^    "([a-z-]+)": \(', table, re.MULTILINE))
+    assert set(phony.split()) == targets - {"run"} | {"help"}
+
+
+def test_usage_lists_every_target(checkout: Checkout) -> None:
+    """Without a target, the targets are listed; an unknown one ends with status 2."""
+    usage = checkout.dev()
+    assert usage.returncode == 0
+    for target in ("setup", "test", "lint", "types", "rehearse", "lock", "clean", "run"):
+        assert re.search(rf"^  {target} ", usage.stdout, re.MULTILINE)
+    assert checkout.dev("tset").returncode == 2
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make on PATH")
+def test_make_is_the_same_command(checkout: Checkout) -> None:
+    """`make` lists the targets as `python3 dev.py` does."""
+    command = ["make", f"PYTHON={sys.executable}"]
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    made = subprocess.run(command, cwd=checkout.path, env=outside, text=True, capture_output=True, check=True)
+    assert made.stdout == checkout.dev("help").stdout

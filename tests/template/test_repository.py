@@ -1,0 +1,177 @@
+"""What holds for every file of the template: no foreign hosts, sound locks, workflows without findings."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from generating import GENERATED, ROOT, files_under
+
+# Put together here, as this file must pass its own check.
+REGISTRIES = "pypi/org pythonhosted/org npmjs/org npmjs/com yarnpkg/com deb/debian/org"
+HOSTS = [registry.replace("/", ".") for registry in REGISTRIES.split()]
+MACHINE = re.compile(r"/home/\w|/Users/\w")
+LOCKS = [path for folder in (ROOT, GENERATED) for path in sorted((folder / "requirements").glob("*.txt"))]
+# The rules for one workflow alone; the others are about the generated repository's release.
+RULES = [
+    "pull_requests_get_no_credentials",
+    "actions_are_pinned_once",
+    "forbidden_actions_are_absent",
+    "permissions_are_minimal",
+    "checkouts_keep_no_token",
+    "shell_gets_no_expressions",
+    "jobs_end",
+    "only_checks_are_cancelled",
+]
+
+
+def texts() -> dict[str, str]:
+    """Return every text file of the template."""
+    contents = {name: (ROOT / name).read_bytes() for name in files_under(ROOT)}
+    return {name: content.decode("utf-8") for name, content in contents.items() if b"\0" not in content}
+
+
+def test_no_file_names_a_registry() -> None:
+    """Nobody is sent to a package registry other than the one set up on their machine."""
+    assert [(name, host) for name, text in texts().items() for host in HOSTS if host in text] == []
+
+
+def test_no_file_names_a_machine() -> None:
+    """No path of the machine it was written on got into a file."""
+    found = [(name, *MACHINE.findall(text)) for name, text in texts().items() if MACHINE.search(text)]
+    assert [entry for entry in found if entry[0] != "tests/test_repository.py"] == []
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.relative_to(ROOT).as_posix())
+def test_locks_pin_every_package_by_hash(lock: Path) -> None:
+    """Each line of a lock file is one version with its hashes; there is no index, URL or path in it."""
+    text = lock.read_text(encoding="utf-8")
+    assert not re.search(r"://|^-|^\s*[./]", text, re.MULTILINE)
+    for requirement in text.replace("\\\n", " ").splitlines():
+        pinned = r"[a-z0-9._-]+(\[[a-z0-9,._-]+\])?==\S+( ; [^#]+?)?(\s+--hash=sha256:[0-9a-f]{64})+"
+        assert re.fullmatch(pinned, requirement), requirement
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.relative_to(ROOT).as_posix())
+def test_every_lock_has_its_source(lock: Path) -> None:
+    """What somebody asked for by name stands beside each lock file."""
+    assert lock.with_suffix(".in").is_file()
+
+
+def test_both_repositories_lock_the_same_versions() -> None:
+    """A package that the template and the generated repository both use has one version."""
+    pins = [dict(re.findall(r"^(\S+?)==(\S+)", (folder / "requirements" / "dev.txt").read_text(), re.M))
+            for folder in (ROOT, GENERATED)]  # fmt: skip
+    assert {name for name in pins[0].keys() & pins[1].keys() if pins[0][name] != pins[1][name]} == set()
+
+
+def generated_rules() -> ModuleType:
+    """Return the generated repository's rules for workflows."""
+    path = GENERATED / "tests" / "workflows" / "rules.py"
+    spec = importlib.util.spec_from_file_location("generated_rules", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+WORKFLOWS = {name: text for name, text in texts().items() if name.startswith(".github/workflows/")}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_own_workflows_follow_the_generated_rules(rule: str) -> None:
+    """What is demanded of the generated workflows holds for the template's own."""
+    check: Callable[[dict[str, str]], list[str]] = getattr(generated_rules(), rule)
+    assert WORKFLOWS
+    assert check(WORKFLOWS) == []
+
+
+def test_actions_have_one_pin_in_both_repositories() -> None:
+    """An action used by the template and by the generated repository has the same commit in both."""
+    both = {
+        f".github/workflows/{index}.yml": text
+        for index, (name, text) in enumerate(texts().items())
+        if re.search(r"\.github/workflows/\w+\.yml$", name)
+    }
+    assert len(both) > len(WORKFLOWS)
+    assert generated_rules().actions_are_pinned_once(both) == []
+
+
+def test_required_check_waits_for_every_job() -> None:
+    """The one required check needs all other jobs, and fails unless each of them succeeded."""
+    import yaml
+
+    jobs = yaml.safe_load(WORKFLOWS[".github/workflows/ci.yml"])["jobs"]
+    assert set(jobs["pass"]["needs"]) == set(jobs) - {"pass"}
+    assert jobs["pass"]["if"] == "always()"
+    assert jobs["pass"]["steps"][0]["run"] == f'test "$RESULTS" = "{" ".join(["success"] * (len(jobs) - 1))}"'
+
+
+def test_template_passes_its_linters() -> None:
+    """`make lint` finds nothing."""
+    command = [sys.executable, "dev.py", "lint"]
+    result = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_actionlint_finds_nothing() -> None:
+    """The actionlint that the generated repository's tests installed passes the template's workflows."""
+    scripts = sorted(
+        ROOT.glob("build/bake/*/.cache/actionlint-*/node_modules/@tktco/*/bin/node-actionlint.js")
+    )
+    if not scripts or not shutil.which("node"):
+        pytest.skip("actionlint is installed by the generated repository's tests, and needs node")
+    polyfill = GENERATED / "tests" / "workflows" / "actionlint" / "webcrypto.cjs"
+    command = ["node", "--require", str(polyfill), str(scripts[-1]), ".github/workflows/*.yml"]
+    result = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_hooks_of_git_are_local() -> None:
+    """pre-commit runs locked tools only, and downloads no hooks."""
+    import yaml
+
+    for folder in (ROOT, GENERATED):
+        settings = yaml.safe_load((folder / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+        assert [repository["repo"] for repository in settings["repos"]] == ["local"]
+        assert {hook["language"] for hook in settings["repos"][0]["hooks"]} == {"system"}
+
+
+def test_bare_machine_script_is_executable_and_clean() -> None:
+    """`.ci/run` has its bit set, whatever the checkout."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--stage", ".ci/run"], cwd=ROOT, text=True, capture_output=True, check=True
+    )
+    assert listed.stdout.startswith("100755 ")
+
+
+def test_groups_of_tests_stay_in_one_worker(tmp_path: Path) -> None:
+    """The locked pytest and xdist run a group one after the other, as container tests need it."""
+    (tmp_path / "test_group.py").write_text(
+        "import os, pytest\n"
+        "@pytest.mark.xdist_group('one')\n"
+        "@pytest.mark.parametrize('n', range(6))\n"
+        "def test_worker(n):\n"
+        "    open(os.environ['PYTEST_XDIST_WORKER'], 'a').close()\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "2",
+        "--dist",
+        "loadgroup",
+        "-p",
+        "no:cacheprovider",
+    ]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    assert len(list(tmp_path.glob("gw*"))) == 1

@@ -1,0 +1,147 @@
+"""The workflows pass the real linters, and each linter is shown to refuse a workflow that breaks its rule."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from generating import GENERATED
+
+ROOT = GENERATED
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+DEPENDABOT = ROOT / ".github/dependabot.yml"
+Find = Callable[[str], str]
+
+
+def run(command: list[str], cwd: Path = ROOT) -> tuple[int, str]:
+    """Run a linter without colours and return its exit code and everything it said."""
+    env = {**os.environ, "NO_COLOR": "1", "FORCE_COLOR": "0"}
+    result = subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, encoding="utf-8", check=False, timeout=120
+    )
+    return result.returncode, result.stdout + result.stderr
+
+
+def edited(tmp_path: Path, source: Path, old: str, new: str) -> Path:
+    """Copy a file to the same place under a temporary folder with one edit."""
+    copy = tmp_path / source.relative_to(ROOT)
+    copy.parent.mkdir(parents=True)
+    text = source.read_text(encoding="utf-8")
+    assert old in text
+    copy.write_text(text.replace(old, new, 1), encoding="utf-8", newline="\n")
+    return copy
+
+
+def run_blocks(path: Path) -> dict[str, str]:
+    """Return every `run:` of a workflow as a script, by a name that is also a file's."""
+    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+    return {
+        f"{path.stem}-{name}-{number}.sh": f"#!/usr/bin/env bash\n{step['run']}\n"
+        for name, job in jobs.items()
+        for number, step in enumerate(job["steps"])
+        if "run" in step
+    }
+
+
+ZIZMOR = ["--offline", "--persona=auditor", "--strict-collection", "--no-progress"]
+
+
+def test_zizmor_finds_nothing(locked_tool: Find) -> None:
+    """The auditor persona, which reports everything it can, has no finding."""
+    status, output = run([locked_tool("zizmor"), *ZIZMOR, "."])
+    assert status == 0, output
+    assert "No findings to report" in output
+    assert all(path.name in output for path in [*WORKFLOWS, DEPENDABOT]), "zizmor did not read every file"
+
+
+def test_zizmor_refuses_an_injection(locked_tool: Find, tmp_path: Path) -> None:
+    """An input of the dispatch pasted into a script is found."""
+    edited(tmp_path, ROOT / ".github/workflows/rollback.yml", "run $GITHUB_RUN_ID", "${{ github.head_ref }}")
+    status, output = run([locked_tool("zizmor"), *ZIZMOR, "."], cwd=tmp_path)
+    assert status != 0
+    assert "template-injection" in output
+
+
+def test_actionlint_finds_nothing(actionlint: list[str]) -> None:
+    """Every workflow is read and none has a mistake."""
+    status, output = run([*actionlint, ".github/workflows/*.yml"])
+    assert status == 0, output
+    assert f"Checking {len(WORKFLOWS)} workflow file(s)" in output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        pytest.param(
+            "needs: [settings, image]", "needs: [settings, imag]", 'needs job "imag"', id="unknown job"
+        ),
+        pytest.param("steps.push.outputs", "steps.psuh.outputs", 'property "psuh"', id="unknown step"),
+        pytest.param(
+            "runs-on: ubuntu-24.04", "runs-on: ubuntu-24.4", 'label "ubuntu-24.4"', id="unknown runner"
+        ),
+    ],
+)
+def test_actionlint_refuses_a_mistake(
+    actionlint: list[str], tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    """A name that nothing has is found before GitHub finds it on main."""
+    edited(tmp_path, ROOT / ".github/workflows/deploy.yml", old, new)
+    status, output = run([*actionlint, ".github/workflows/*.yml"], cwd=tmp_path)
+    assert status != 0
+    assert message in output
+
+
+def test_workflows_match_the_schema(locked_tool: Find) -> None:
+    """Every workflow is valid under the published schema."""
+    schema = ["--builtin-schema", "vendor.github-workflows"]
+    status, output = run([locked_tool("check-jsonschema"), *schema, *map(str, WORKFLOWS)])
+    assert status == 0, output
+
+
+def test_workflow_schema_refuses_an_unknown_key(locked_tool: Find, tmp_path: Path) -> None:
+    """A misspelt key, which GitHub refuses only after the push, is found."""
+    path = edited(tmp_path, ROOT / ".github/workflows/ci.yml", "timeout-minutes", "timeout-minute")
+    status, _ = run(
+        [locked_tool("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", str(path)]
+    )
+    assert status == 1
+
+
+def test_dependabot_matches_the_schema(locked_tool: Find) -> None:
+    """The dependency bot's settings are valid under the published schema."""
+    schema = ["--builtin-schema", "vendor.dependabot"]
+    status, output = run([locked_tool("check-jsonschema"), *schema, str(DEPENDABOT)])
+    assert status == 0, output
+
+
+def test_dependabot_schema_refuses_an_unknown_ecosystem(locked_tool: Find, tmp_path: Path) -> None:
+    """An ecosystem the bot does not know, which it would leave alone in silence, is found."""
+    path = edited(tmp_path, DEPENDABOT, "package-ecosystem: pip", "package-ecosystem: pypi")
+    status, _ = run([locked_tool("check-jsonschema"), "--builtin-schema", "vendor.dependabot", str(path)])
+    assert status == 1
+
+
+def test_shellcheck_finds_nothing_in_run_blocks(locked_tool: Find, tmp_path: Path) -> None:
+    """Every script of every workflow passes as a Bash script of its own."""
+    scripts = {name: text for path in WORKFLOWS for name, text in run_blocks(path).items()}
+    assert scripts, "no run block was found"
+    for name, text in scripts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8", newline="\n")
+    status, output = run([locked_tool("shellcheck"), *sorted(scripts)], cwd=tmp_path)
+    assert status == 0, output
+
+
+def test_shellcheck_refuses_an_unquoted_variable(locked_tool: Find, tmp_path: Path) -> None:
+    """A variable that a shell would split is found."""
+    path = edited(tmp_path, ROOT / ".github/workflows/deploy.yml", '"$IMAGE_URI"', "$IMAGE_URI")
+    scripts = run_blocks(path)
+    for name, text in scripts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8", newline="\n")
+    status, output = run([locked_tool("shellcheck"), *sorted(scripts)], cwd=tmp_path)
+    assert status != 0
+    assert "SC2086" in output

@@ -1,0 +1,1 @@
+"""What does AWS say? The only door to it: clients, errors, metrics, registry, credentials, stacks. Shell."""

@@ -1,0 +1,159 @@
+"""A CloudFormation stack, changed by change sets only. Shell: talks through the client `aws` made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from deployer.aws.client import Aws
+from deployer.aws.errors import translated
+from deployer.aws.observed import StackState
+from deployer.clock import Clock
+from deployer.context import Context
+from deployer.errors import DeployerError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+_POLL_S = 2.0
+_TIMEOUT_S = 1800.0
+_NO_CHANGE = ("didn't contain changes", "No updates are to be performed")
+
+
+@dataclass(frozen=True)
+class ChangeSet:
+    """What CloudFormation would do, one line per resource."""
+
+    id: str
+    changes: tuple[str, ...]
+
+
+class Stack:
+    """One stack by name. Waiting uses real time: AWS's own pace cannot be compressed."""
+
+    def __init__(self, client: CloudFormationClient, name: str, clock: Clock) -> None:
+        self._client = client
+        self.name = name
+        self._clock = clock
+
+    def read(self) -> StackState | None:
+        """Return the stack as it is, or None when there is none."""
+        try:
+            with translated(f"reading stack `{self.name}`"):
+                found = self._client.describe_stacks(StackName=self.name)["Stacks"][0]
+        except DeployerError as error:
+            if isinstance(error.__cause__, ClientError) and "does not exist" in (error.found or ""):
+                return None
+            raise
+        if found["StackStatus"] in ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE"):
+            return None
+        with translated(f"reading the template of `{self.name}`"):
+            body: Any = self._client.get_template(StackName=self.name, TemplateStage="Original")[
+                "TemplateBody"
+            ]
+        return StackState(
+            status=found["StackStatus"],
+            template=body if isinstance(body, str) else "",
+            parameters={p["ParameterKey"]: p.get("ParameterValue", "") for p in found.get("Parameters", [])},
+            outputs={o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])},
+        )
+
+    def propose(
+        self, template: str, parameters: Mapping[str, str], *, exists: bool, role_arn: str | None = None
+    ) -> ChangeSet | None:
+        """Create a change set and wait for it; None when CloudFormation finds nothing to change.
+
+        Raises DeployerError when the template or a parameter is refused.
+        """
+        name = f"deployer-{int(self._clock.now() * 1000)}"
+        role: Any = {"RoleARN": role_arn} if role_arn else {}
+        with translated(f"proposing a change of stack `{self.name}`"):
+            created = self._client.create_change_set(
+                StackName=self.name,
+                ChangeSetName=name,
+                ChangeSetType="UPDATE" if exists else "CREATE",
+                TemplateBody=template,
+                Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+                Capabilities=["CAPABILITY_NAMED_IAM"],
+                **role,
+            )
+        described = self._poll_change_set(created["Id"])
+        if described["Status"] == "FAILED":
+            reason = described.get("StatusReason", "")
+            with translated("discarding the change set"):
+                self._client.delete_change_set(ChangeSetName=created["Id"], StackName=self.name)
+            if any(text in reason for text in _NO_CHANGE):
+                return None
+            raise DeployerError(
+                f"CloudFormation refuses the change of stack `{self.name}`",
+                found=reason,
+                hint="cfn-lint infra/*.yaml",
+            )
+        lines = [_line(change) for change in described.get("Changes", [])]
+        return ChangeSet(created["Id"], tuple(lines))
+
+    def execute(self, change_set: ChangeSet, *, say: Callable[[str], None]) -> StackState:
+        """Carry a change set out, wait for the end (at most 30 minutes) and return the stack.
+
+        Raises DeployerError with CloudFormation's first reason when it rolled back.
+        """
+        with translated(f"changing stack `{self.name}`"):
+            self._client.execute_change_set(ChangeSetName=change_set.id, StackName=self.name)
+        waited_s, told = 0.0, ""
+        while waited_s <= _TIMEOUT_S:
+            status, reason = self._status()
+            if status != told:
+                say(f"stack {self.name}: {status}")
+                told = status
+            if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"):
+                state = self.read()
+                if state is not None:
+                    return state
+            if status.endswith(("ROLLBACK_COMPLETE", "FAILED")):
+                raise DeployerError(
+                    f"stack `{self.name}` could not be changed",
+                    found=self._first_failure() or f"{status}: {reason}",
+                    hint="docs/runbook.md, section Stack",
+                )
+            self._clock.sleep(_POLL_S)
+            waited_s += _POLL_S
+        raise DeployerError(f"stack `{self.name}` did not settle within 30 minutes", hint="deployer status")
+
+    def _status(self) -> tuple[str, str]:
+        with translated(f"reading stack `{self.name}`"):
+            found = self._client.describe_stacks(StackName=self.name)["Stacks"][0]
+        return found["StackStatus"], found.get("StackStatusReason", "")
+
+    def _poll_change_set(self, identifier: str) -> Any:
+        waited_s = 0.0
+        while True:
+            with translated("reading the change set"):
+                found = self._client.describe_change_set(ChangeSetName=identifier, StackName=self.name)
+            if found["Status"] in ("CREATE_COMPLETE", "FAILED") or waited_s > 300:
+                return found
+            self._clock.sleep(_POLL_S)
+            waited_s += _POLL_S
+
+    def _first_failure(self) -> str:
+        with translated("reading the stack's events"):
+            events = self._client.describe_stack_events(StackName=self.name)["StackEvents"]
+        for event in reversed(events):
+            reason = event.get("ResourceStatusReason", "")
+            if event.get("ResourceStatus", "").endswith("FAILED") and "cancelled" not in reason:
+                return f"{event['LogicalResourceId']}: {reason}"
+        return ""
+
+
+def stack_of(context: Context, aws: Aws) -> Stack:
+    """Return the stack of the command's environment; it has the function's name."""
+    return Stack(aws.cloudformation, context.config.function_name(context.environment), context.clock)
+
+
+def _line(change: Any) -> str:
+    resource = change["ResourceChange"]
+    replacement = " (replaced)" if resource.get("Replacement") == "True" else ""
+    what = f"{resource['LogicalResourceId']} {resource['ResourceType']}"
+    return f"{resource['Action'].lower()} {what}{replacement}"

@@ -1,0 +1,235 @@
+"""Decide the next move of a rollout. Pure: no AWS, no clock, no I/O.
+
+The alias is read back before every decision and is the only state, so a killed rollout goes on by asking
+again. What is true in each state, and what may happen in it:
+
+    no marker, no weights    not started: refuse, or first step, or all at once when the plan has no steps
+    run                      stable and canary share the traffic: wait, next step, all traffic, pause, back
+    bake                     the canary has all traffic: wait, finish, pause, back
+    pause                    as run or bake, but time moves nothing on: wait, back
+    done, rolled-back        nothing of this rollout is left to do
+    weights, no marker       somebody else shifts traffic: refuse
+
+The gates are asked in every state in which the canary has traffic, a pause included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deployer.canary import marker as markers
+from deployer.canary.decision import Decision, Done, Finish, Pause, Promote, Refuse, Rollback, SetWeight, Wait
+from deployer.model import (
+    AlarmState,
+    AliasState,
+    Evidence,
+    Marker,
+    OnLowTraffic,
+    OnSlow,
+    Outcome,
+    RolloutPlan,
+    RolloutState,
+    Routing,
+)
+
+BLIND_LIMIT_S = 600.0
+TRANSIENT_S = 300.0
+SLOW = "slow calls"
+
+
+def decide(plan: RolloutPlan, alias: AliasState, evidence: Evidence, now: float) -> Decision:
+    """Return the one thing to do now; the first rule that matches wins.
+
+    `now` is in seconds since the epoch. Total: every combination of arguments has a decision, and none of
+    them raises.
+    """
+    marker, target = alias.marker, plan.target
+    if marker is not None and marker.is_active:
+        if marker.id != plan.id or marker.to_version != target:
+            return Refuse(
+                f"version {marker.to_version} is being rolled out by `{marker.id}`",
+                "deployer status, then wait for it or `deployer rollback`",
+            )
+        if marker.plan != plan.fingerprint:
+            return Refuse(
+                f"the steps in deploy.toml changed since version {target} began its rollout",
+                "resume from the commit that started it, or `deployer rollback`",
+            )
+        if alias.routing != _expected_routing(plan, marker):
+            return _unexpected(plan, marker, evidence, now)
+        return _go_on(plan, marker, evidence, now)
+    if plan.is_begun:
+        return _ended_elsewhere(plan, marker)
+    if alias.routing.canary is not None:
+        return Refuse(
+            f"the alias already sends {alias.routing.weight_pct} % to version {alias.routing.canary}, "
+            "and not by a rollout of this tool",
+            "deployer rollback",
+        )
+    if alias.routing.stable == target:
+        return Done(RolloutState.DONE, f"version {target} already serves all traffic")
+    return _begin(plan, alias, evidence)
+
+
+def _unexpected(plan: RolloutPlan, marker: Marker, evidence: Evidence, now: float) -> Decision:
+    """Decide when the traffic is not where the marker says: for a while that may be Lambda's own doing.
+
+    Source: with provisioned concurrency the weights move when the new version's is ready,
+    https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
+    """
+    broken = _what_is_wrong(plan, marker, evidence) if marker.starts else None
+    if isinstance(broken, Rollback) and not plan.only_observes:
+        return broken
+    left_s = marker.at + TRANSIENT_S - now
+    if 0 < left_s <= TRANSIENT_S and _expected_routing(plan, marker) is not None:
+        return Wait(left_s, "the traffic is not where it was sent yet")
+    return Refuse(
+        f"the alias was changed by hand while version {plan.target} was rolled out", "deployer rollback"
+    )
+
+
+def _ended_elsewhere(plan: RolloutPlan, marker: Marker | None) -> Decision:
+    """Say how a rollout ended that is no longer active on the alias."""
+    if marker is None or marker.id != plan.id:
+        return Refuse(f"the rollout `{plan.id}` is no longer on the alias", "deployer status")
+    if marker.state is RolloutState.DONE:
+        return Done(RolloutState.DONE, f"version {plan.target} already serves all traffic")
+    why = marker.why or "no reason kept"
+    return Done(RolloutState.ROLLED_BACK, f"version {plan.target} was rolled back: {why}")
+
+
+def _begin(plan: RolloutPlan, alias: AliasState, evidence: Evidence) -> Decision:
+    """Refuse what must not start; else move the first share of traffic.
+
+    A red alarm does not block the release that may be its cure, as long as the canary can be compared.
+    """
+    if len(alias.text) > markers.MAX_TEXT:
+        return Refuse(
+            f"the alias's description has {len(alias.text)} characters of its own, "
+            f"at most {markers.MAX_TEXT} leave room for the rollout's marker",
+            "shorten it: aws lambda update-alias --description TEXT",
+        )
+    if not evidence.alarms:
+        return Refuse("no alarm watches the function", "deployer apply, or name alarms in deploy.toml")
+    missing = _in_state(evidence, AlarmState.MISSING)
+    if missing:
+        return Refuse(f"alarm `{missing[0]}` does not exist", "deployer apply, or correct it in deploy.toml")
+    firing = _in_state(evidence, AlarmState.ALARM)
+    caution = f"; alarm `{firing[0]}` was in ALARM before it began" if firing else ""
+    if not plan.steps:
+        if firing and not plan.is_forced:
+            return Refuse(
+                f"alarm `{firing[0]}` is in ALARM, and without steps nothing can be compared",
+                "wait until it is OK, or --force REASON if this release is its cure",
+            )
+        return Promote(f"the plan has no steps: all traffic at once{caution}")
+    return SetWeight(
+        1, plan.steps[0].weight_pct, f"first step, {plan.steps[0].weight_pct} % of traffic{caution}"
+    )
+
+
+def _go_on(plan: RolloutPlan, marker: Marker, evidence: Evidence, now: float) -> Decision:
+    """Decide while the canary has traffic: what is wrong first, then what is not yet known, then time."""
+    paused = marker.state is RolloutState.PAUSE
+    baked_s = max(0.0, now - marker.at)
+    broken = _what_is_wrong(plan, marker, evidence)
+    if broken and not plan.only_observes and not (paused and isinstance(broken, Pause)):
+        return broken
+    observed = f"; observed only: {broken.reason}" if broken and plan.only_observes else ""
+    if paused:
+        left_s = plan.max_pause_s - baked_s
+        if left_s > 0:
+            return Wait(left_s, f"paused for {baked_s:.0f} of at most {plan.max_pause_s} s{observed}")
+        return Rollback(f"paused for {plan.max_pause_s} s and nobody decided")
+    place = _Place.of(plan, marker)
+    if baked_s < place.bake_s:
+        return Wait(place.bake_s - baked_s, f"{place.name}: {baked_s:.0f} of {place.bake_s} s{observed}")
+    unknown = _what_is_unknown(plan, evidence)
+    if unknown and not plan.only_observes:
+        left_s = place.bake_s + plan.max_extend_s - baked_s
+        if left_s > 0:
+            return Wait(left_s, f"{unknown}: extended by up to {plan.max_extend_s} s")
+        if plan.on_low_traffic is OnLowTraffic.FAIL:
+            return Rollback(f"{unknown} after {plan.max_extend_s} s of extension")
+        if plan.on_low_traffic is OnLowTraffic.PAUSE or not _is_measured(plan, evidence):
+            return Pause(f"{unknown} after {plan.max_extend_s} s of extension")
+    good = unknown or f"{place.bake_s} s at {place.share} were good"
+    return next_move(plan, marker, f"{good}{observed}")
+
+
+def next_move(plan: RolloutPlan, marker: Marker, reason: str) -> SetWeight | Promote | Finish:
+    """Return what comes after the present step."""
+    if plan.is_bake(marker.step):
+        return Finish(reason)
+    if marker.step < len(plan.steps):
+        return SetWeight(marker.step + 1, plan.steps[marker.step].weight_pct, reason)
+    return Promote(reason)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The present step in words: its bake in seconds, its share of traffic, its name."""
+
+    bake_s: int
+    share: str
+    name: str
+
+    @classmethod
+    def of(cls, plan: RolloutPlan, marker: Marker) -> _Place:
+        if plan.is_bake(marker.step):
+            return cls(plan.final_bake_s, "all traffic", "final bake at all traffic")
+        step = plan.steps[marker.step - 1]
+        share = f"{step.weight_pct} %"
+        return cls(step.bake_s, share, f"step {marker.step}/{len(plan.steps)} at {share}")
+
+
+def _what_is_wrong(plan: RolloutPlan, marker: Marker, evidence: Evidence) -> Rollback | Pause | None:
+    """Return why the canary must go, or must not go on, or None."""
+    began = marker.starts[0]
+    for name, reading in sorted(evidence.alarms.items()):
+        if reading.state is AlarmState.MISSING:
+            return Rollback(f"alarm `{name}` no longer exists")
+        # One that was red before the rollout began says nothing about the canary.
+        if reading.state is AlarmState.ALARM and (reading.since is None or reading.since >= began):
+            return Rollback(f"alarm `{name}` went to ALARM")
+    if not evidence.alarms:
+        return Rollback("no alarm watches the function any more")
+    failed = [verdict for verdict in evidence.verdicts if verdict.outcome is Outcome.FAIL]
+    for verdict in failed:
+        if verdict.metric != SLOW or plan.on_slow is OnSlow.ROLLBACK:
+            return Rollback(verdict.sentence)
+    if failed and plan.on_slow is OnSlow.PAUSE:
+        return Pause(failed[0].sentence.removesuffix(" Rolling back."))
+    if evidence.blind_s >= BLIND_LIMIT_S:
+        return Pause(f"nothing could be measured for {evidence.blind_s:.0f} s")
+    return None
+
+
+def _is_measured(plan: RolloutPlan, evidence: Evidence) -> bool:
+    """Tell whether the versions were compared, if only on too little data; a plan without steps never is."""
+    found = {verdict.outcome for verdict in evidence.verdicts}
+    return not plan.steps or (bool(found) and Outcome.UNMEASURABLE not in found)
+
+
+def _what_is_unknown(plan: RolloutPlan, evidence: Evidence) -> str | None:
+    """Return what cannot be called healthy because nothing is known about it, or None."""
+    silent = _in_state(evidence, AlarmState.INSUFFICIENT_DATA)
+    if silent:
+        return f"alarm `{silent[0]}` has no data"
+    unproven = (Outcome.INCONCLUSIVE, Outcome.UNMEASURABLE)
+    if plan.steps and not evidence.verdicts:
+        return "the versions were not compared"
+    return next((v.sentence.rstrip(".") for v in evidence.verdicts if v.outcome in unproven), None)
+
+
+def _in_state(evidence: Evidence, state: AlarmState) -> list[str]:
+    return sorted(name for name, reading in evidence.alarms.items() if reading.state is state)
+
+
+def _expected_routing(plan: RolloutPlan, marker: Marker) -> Routing | None:
+    """Return where the alias must send traffic at the marker's step; None for a step the plan lacks."""
+    if plan.is_bake(marker.step):
+        return Routing(marker.to_version)
+    if marker.step < 1:
+        return None
+    return Routing(marker.from_version, marker.to_version, plan.steps[marker.step - 1].weight_pct)

@@ -1,0 +1,78 @@
+"""The rollout's state as text in the alias's Description. Pure.
+
+    my own words [lc1 id=7f3a from=41 to=42 step=2/5 at=1763712000+312 plan=9c1e st=run]
+
+`at` is when the first step began and how long each later one began after the one before; `t`, if there, is
+how many seconds after the last of them the present state began; `ok`, if there, how many seconds after the
+first a person last ended a pause.
+
+The Description is the only place that one UpdateAlias changes together with the traffic; aliases take no
+tags. Source: at most 256 characters, https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import accumulate, pairwise
+
+from deployer.model import Marker, RolloutState
+
+MAX_DESCRIPTION = 256
+MAX_TEXT = 80
+_MARKER = re.compile(r" ?\[lc1 (?P<fields>[^\[\]]*)\]\s*$")
+_FIELD = re.compile(r"(\w+)=(\S+)")
+
+
+def parse(description: str) -> tuple[str, Marker | None]:
+    """Split a Description into the people's own text and our marker.
+
+    A marker that cannot be read counts as none: its weights are then somebody else's, and refused.
+    """
+    match = _MARKER.search(description)
+    if match is None:
+        return description, None
+    text = description[: match.start()]
+    head, _, why = match["fields"].partition(" why=")
+    fields = dict(_FIELD.findall(head))
+    try:
+        step, steps = (int(number) for number in fields["step"].split("/"))
+        first, *gaps = (int(number) for number in fields["at"].split("+"))
+        starts = tuple(accumulate(gaps, initial=first))
+        if len(starts) != step:
+            return text, None
+        marker = Marker(
+            id=fields["id"],
+            from_version=fields["from"],
+            to_version=fields["to"],
+            steps=steps,
+            starts=starts,
+            plan=fields["plan"],
+            state=RolloutState(fields["st"]),
+            since_s=int(fields.get("t", "0")),
+            accepted_s=int(fields.get("ok", "0")),
+            why=why,
+        )
+    except (KeyError, ValueError):
+        return text, None
+    return text, marker
+
+
+def render(text: str, marker: Marker) -> str:
+    """Return the Description that holds both; only `why` is shortened, and only to fit 256 characters.
+
+    Raises ValueError when the people's own text leaves no room (more than 80 characters).
+    """
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"the alias description has {len(text)} characters, at most {MAX_TEXT} leave room")
+    gaps = "".join(f"+{later - earlier}" for earlier, later in pairwise(marker.starts))
+    since = f" t={marker.since_s}" if marker.since_s else ""
+    since += f" ok={marker.accepted_s}" if marker.accepted_s else ""
+    fields = (
+        f"id={marker.id} from={marker.from_version} to={marker.to_version} step={marker.step}/{marker.steps} "
+        f"at={marker.starts[0]}{gaps}{since} plan={marker.plan} st={marker.state.value}"
+    )
+    lead = f"{text} " if text else ""
+    why = re.sub(r"[\[\]\s]+", " ", marker.why).strip()
+    room = MAX_DESCRIPTION - len(f"{lead}[lc1 {fields} why=]")
+    tail = f" why={why[:room].rstrip()}" if why and room > 0 else ""
+    return f"{lead}[lc1 {fields}{tail}]"

@@ -1,0 +1,148 @@
+"""The commands about an environment; each returns its exit code. Shell."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from deployer import github
+from deployer.aws.client import Aws, reach
+from deployer.aws.errors import NotFound
+from deployer.aws.stack import stack_of
+from deployer.context import Context
+from deployer.drivers import codedeploy, costs
+from deployer.errors import DeployerError, Exit
+from deployer.judge import estimate as estimates
+from deployer.model import AliasState
+from deployer.release import plan as plans
+from deployer.release.apply import Release, apply, observe
+from deployer.report import text as report
+from deployer.rollout import run as rollout
+from deployer.rollout.alarms import all_alarms, watched_alarms
+from deployer.rollout.surroundings import after_write
+
+_WATCH_S = 5.0
+
+
+def desired(context: Context, image_uri: str | None) -> plans.Desired:
+    """Return what the checkout asks for."""
+    template = (context.root / "infra" / "service.yaml").read_text(encoding="utf-8")
+    return plans.Desired(template, plans.parameters(context.config, context.environment), image_uri)
+
+
+def plan(context: Context, image_uri: str | None) -> Exit:
+    """Print what `apply` and the rollout would do, and what the rollout can prove with the traffic."""
+    aws = reach(context)
+    observed = observe(aws, stack_of(context, aws))
+    text = report.describe_plan(plans.make(desired(context, _checked(image_uri)), observed))
+    if observed.alias is not None:
+        text += f"\n\n{_outlook(context, aws, observed.alias)}"
+    context.output.say(text)
+    context.output.summarize(f"### Plan for `{aws.function_name}`\n\n```\n{text}\n```\n")
+    return Exit.DONE
+
+
+def _outlook(context: Context, aws: Aws, alias: AliasState) -> str:
+    """Say what the steps can prove with last week's traffic, and what they cost; one GetMetricData."""
+    settings = context.config.environment(context.environment)
+    calls, error_rate = aws.metrics().week(alias.routing.stable, context.clock.now())
+    rollout_plan = settings.rollout_plan("plan", "next")
+    found = estimates.estimate(rollout_plan, settings.gate_settings(), calls, error_rate)
+    lines = [estimates.describe_estimate(found)]
+    if rollout_plan.steps:
+        lines.append(costs.describe(settings.driver, found.shortest_s))
+    if settings.driver == "codedeploy":
+        problems = codedeploy.refusals(settings, rollout_plan, watched_alarms(context, aws))
+        lines += [f"refused    {problem}" for problem in problems]
+    return "\n".join(lines)
+
+
+def drift(context: Context) -> Exit:
+    """Print what is live but not asked for; exit 3 when there is anything."""
+    aws = reach(context)
+    made = plans.make(desired(context, None), observe(aws, stack_of(context, aws)))
+    context.output.say(report.describe_plan(made))
+    return Exit.DRIFT if made.actions else Exit.DONE
+
+
+def apply_plan(context: Context, image_uri: str | None, stack_role_arn: str | None) -> Exit:
+    """Change stack and code, publish a version; outputs `version` and `is_live`."""
+    aws = reach(context)
+    uri = _checked(image_uri)
+    environ = context.output.environ
+    description = " ".join(
+        part
+        for part in (environ.get("GITHUB_SHA", "")[:12] or github.commit(), github.run_url(environ))
+        if part
+    )
+    release = Release(desired(context, uri), description, stack_role_arn)
+    applied = apply(aws, stack_of(context, aws), release, say=context.output.say)
+    context.output.set_output("version", applied.version)
+    context.output.set_output("is_live", str(applied.is_live).lower())
+    return Exit.DONE
+
+
+def rollback(context: Context, reason: str, to: str | None, only_owner: str | None) -> Exit:
+    """Give all traffic back to the stable version with one call."""
+    aws = reach(context)
+    if only_owner is not None and context.config.environment(context.environment).on_cancel == "hold":
+        context.output.say("hold       the traffic stays as it is (on_cancel = hold)")
+        return Exit.DONE
+    if to is not None:
+        aws.describe_version(to)
+    done = rollout.roll_back(aws, reason=reason, only_owner=only_owner, to=to)
+    if done.version is None or done.write is None:
+        context.output.say(done.reason)
+        return Exit.DONE
+    context.output.event(report.rollback_event(context.clock.now(), done.write, reason))
+    context.output.say_decision(f"roll back  all traffic is on version {done.version}: {reason}")
+    after_write(context, aws, done.write, reason)
+    return Exit.DONE
+
+
+def watch(context: Context) -> Exit:
+    """Print every change of the alias until no rollout is running; Ctrl-C only ends the watching."""
+    aws = reach(context)
+    shown = ""
+    while True:
+        alias = aws.alias()
+        text = report.describe_alias(alias)
+        if text != shown:
+            moment = datetime.fromtimestamp(context.clock.now(), tz=UTC)
+            context.output.say(f"{moment:%H:%M:%S} UTC\n{text}")
+            shown = text
+        if alias.marker is None or not alias.marker.is_active:
+            return Exit.DONE
+        context.clock.sleep(_WATCH_S)
+
+
+def status(context: Context) -> Exit:
+    """Print where the traffic goes, what the rollout is doing, and the alarms."""
+    aws = reach(context)
+    try:
+        alias = aws.alias()
+    except NotFound as error:
+        raise DeployerError(
+            f"`{aws.function_name}` has not been deployed",
+            found=error.found,
+            hint="docs/release.md, First release",
+        ) from error
+    context.output.say(f"function   {aws.function_name} in {aws.region}")
+    context.output.say(report.describe_alias(alias))
+    for version in filter(None, (alias.routing.stable, alias.routing.canary)):
+        about = aws.describe_version(version)
+        context.output.say(f"version    {version}: {about['description'] or 'no description'}")
+    names = all_alarms(context, aws)
+    context.output.say(report.describe_alarms(aws.alarms(names)))
+    return Exit.DONE
+
+
+def _checked(image_uri: str | None) -> str | None:
+    """Refuse an image named by tag: what is deployed must be what was scanned."""
+    if image_uri is not None and "@sha256:" not in image_uri:
+        raise DeployerError(
+            "the image is not named by its digest",
+            found=f"found `{image_uri}`, expected REPOSITORY@sha256:…",
+            hint="deployer push prints it, and writes it to build/push.json",
+            exit_code=Exit.USAGE,
+        )
+    return image_uri

@@ -1,0 +1,199 @@
+"""The command line: reads arguments, prints errors, exits. Shell."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from deployer import github
+from deployer.aws.client import AwsFactory, connect
+from deployer.cli import account, commands, image_commands
+from deployer.cli.options import (
+    ASKED,
+    PRODUCTION,
+    SETTINGS,
+    ConfigPath,
+    Env,
+    Events,
+    Image,
+    Ports,
+    Reason,
+    Watch,
+    context_of,
+)
+from deployer.cli.rollout import rollout_app
+from deployer.clock import Clock, SystemClock
+from deployer.drivers import start as driver_commands
+from deployer.errors import DeployerError, Exit
+from deployer.report.console import Output
+
+app = typer.Typer(
+    name="deployer",
+    help="Ship this repository's Lambda function: build, scan, push, canary, roll back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(rollout_app, name="rollout")
+
+
+def main(argv: list[str], *, clock: Clock | None = None, aws: AwsFactory = connect) -> int:
+    """Run one command and return its exit code; never raises for an expected error."""
+    try:
+        result = app(argv, standalone_mode=False, obj=Ports(clock or SystemClock(), aws))
+    except DeployerError as error:
+        Output().fail(error)
+        return int(error.exit_code)
+    except typer.Abort:
+        Output().fail(DeployerError("stopped by SIGINT", hint="deployer status"))
+        return Exit.INTERRUPTED
+    except typer.TyperException as error:
+        if str(error):  # a bare `deployer` has shown its help already
+            Output().fail(DeployerError(str(error).rstrip("."), hint="deployer --help, or COMMAND --help"))
+        return Exit.USAGE
+    except Exception:
+        sys.stderr.write("this is a bug in the deployer: please report what is below\n")
+        sys.excepthook(*sys.exc_info())
+        return Exit.BUG
+    return int(result) if isinstance(result, int) else Exit.DONE
+
+
+def console() -> None:
+    """Run the command line of this process."""
+    sys.exit(main(sys.argv[1:]))
+
+
+@app.command()
+def doctor(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    config: ConfigPath = SETTINGS,
+    offline: Annotated[bool, typer.Option("--offline", help="Check this machine only.")] = False,
+) -> int:
+    """Check the settings, this machine, the credentials and the environment."""
+    return account.doctor(context_of(ctx, env, config), offline=offline)
+
+
+@app.command()
+def settings(ctx: typer.Context, config: ConfigPath = SETTINGS) -> int:
+    """Print what workflows must know of deploy.toml: name, region, architecture, runner."""
+    return image_commands.settings(context_of(ctx, PRODUCTION, config))
+
+
+@app.command()
+def bootstrap(
+    ctx: typer.Context,
+    config: ConfigPath = SETTINGS,
+    repository: Annotated[
+        str | None, typer.Option(help="OWNER/NAME on GitHub; default: this checkout's.")
+    ] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="OWNER@OWNER_ID/NAME@REPOSITORY_ID, without asking gh.")
+    ] = None,
+    oidc_provider: Annotated[
+        str, typer.Option(help="ARN of the account's GitHub OIDC provider, if it has one.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before changing the account.")] = False,
+) -> int:
+    """Create roles and image repository in the AWS account, once (needs an administrator)."""
+    found = github.parse_subject(subject) if subject else github.subject(repository)
+    return account.bootstrap(
+        context_of(ctx, PRODUCTION, config),
+        account.Account(found, oidc_provider),
+        confirm=lambda: yes or typer.confirm("change the account?"),
+    )
+
+
+@app.command()
+def plan(
+    ctx: typer.Context, env: Env = PRODUCTION, image: Image = None, config: ConfigPath = SETTINGS
+) -> int:
+    """Print what apply and the rollout would change."""
+    return commands.plan(context_of(ctx, env, config), image)
+
+
+@app.command()
+def build(ctx: typer.Context, config: ConfigPath = SETTINGS) -> int:
+    """Build the image, save it as build/image.tar and record its digest."""
+    return image_commands.build(context_of(ctx, PRODUCTION, config))
+
+
+@app.command()
+def smoke(ctx: typer.Context, config: ConfigPath = SETTINGS) -> int:
+    """Run the built image and let it answer its trigger's sample event."""
+    return image_commands.smoke(context_of(ctx, PRODUCTION, config))
+
+
+@app.command()
+def scan(
+    ctx: typer.Context,
+    config: ConfigPath = SETTINGS,
+    download: Annotated[bool, typer.Option(help="Download the vulnerability database first.")] = True,
+) -> int:
+    """Scan the saved image with Trivy; exit 1 unless it is clean."""
+    return image_commands.scan(context_of(ctx, PRODUCTION, config), download=download)
+
+
+@app.command()
+def push(
+    ctx: typer.Context,
+    config: ConfigPath = SETTINGS,
+    tag: Annotated[str | None, typer.Option(help="Label of the image; default: COMMIT-RUN-ATTEMPT.")] = None,
+    allow_unscanned: Annotated[
+        bool, typer.Option("--allow-unscanned", help="Push an image no scanner has looked at; says so.")
+    ] = False,
+) -> int:
+    """Push the scanned image to ECR and print its digest."""
+    return image_commands.push(context_of(ctx, PRODUCTION, config), tag, allow_unscanned=allow_unscanned)
+
+
+@app.command()
+def apply(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    image: Image = None,
+    config: ConfigPath = SETTINGS,
+    stack_role: Annotated[
+        str | None, typer.Option(help="Role CloudFormation acts with.", envvar="AWS_STACK_ROLE_ARN")
+    ] = None,
+) -> int:
+    """Change stack and code as planned and publish a version; moves no traffic."""
+    context = context_of(ctx, env, config)
+    done = commands.apply_plan(context, image, stack_role or None)
+    driver_commands.deliver(context)
+    return done
+
+
+@app.command()
+def rollback(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    to: Annotated[
+        str | None, typer.Option(help="Which version; default: the one that was stable before.")
+    ] = None,
+    reason: Reason = ASKED,
+    only_if_owner: Annotated[
+        str | None, typer.Option(help="Only a running rollout of this id, or of this GitHub run.")
+    ] = None,
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+) -> int:
+    """Give all traffic back with one call; a second rollback changes nothing."""
+    return commands.rollback(context_of(ctx, env, config, events), reason, to, only_if_owner)
+
+
+@app.command()
+def status(
+    ctx: typer.Context, env: Env = PRODUCTION, watch: Watch = False, config: ConfigPath = SETTINGS
+) -> int:
+    """Print where the traffic goes, what the rollout does, and the alarms."""
+    context = context_of(ctx, env, config)
+    return commands.watch(context) if watch else commands.status(context)
+
+
+@app.command()
+def drift(ctx: typer.Context, env: Env = PRODUCTION, config: ConfigPath = SETTINGS) -> int:
+    """Print what is live but not asked for; exit 3 when there is anything."""
+    return commands.drift(context_of(ctx, env, config))

@@ -1,0 +1,51 @@
+"""The options commands share, and what they make of them. Shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from deployer.aws.client import AwsFactory
+from deployer.clock import Clock
+from deployer.config import load
+from deployer.context import Context
+from deployer.report.console import Output
+
+Env = Annotated[
+    Literal["staging", "production"], typer.Option("--env", help="Which environment.", envvar="DEPLOY_ENV")
+]
+ConfigPath = Annotated[Path, typer.Option("--config", help="The settings file.")]
+Image = Annotated[str | None, typer.Option("--image", help="REPOSITORY@sha256:DIGEST, as `push` printed it.")]
+Events = Annotated[
+    Path | None, typer.Option("--events", help="Append one JSON line per decision to this file.")
+]
+Watch = Annotated[bool, typer.Option("--watch", help="Print changes until no rollout is running.")]
+Reason = Annotated[str, typer.Option(help="Kept in the alias's marker.")]
+
+ASKED = "asked for by hand"
+PRODUCTION: Literal["production"] = "production"
+SETTINGS = Path("deploy.toml")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What `main` was given: where time comes from and how AWS is reached."""
+
+    clock: Clock
+    aws: AwsFactory
+
+
+def context_of(context: typer.Context, env: str, config: Path, events: Path | None = None) -> Context:
+    """Return what a command needs, from its options and from what `main` was given."""
+    ports: Ports = context.obj
+    return Context(
+        config=load(config),
+        root=config.resolve().parent,
+        environment=env,
+        output=Output(events=events),
+        clock=ports.clock,
+        connect=ports.aws,
+    )

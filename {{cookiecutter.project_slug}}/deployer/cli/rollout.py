@@ -1,0 +1,111 @@
+"""`deployer rollout …`: each subcommand reads its options and calls one function. Shell."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deployer.canary.moves import Wish
+from deployer.cli import commands, rollout_commands
+from deployer.cli.options import (
+    ASKED,
+    PRODUCTION,
+    SETTINGS,
+    ConfigPath,
+    Env,
+    Events,
+    Reason,
+    Watch,
+    context_of,
+)
+
+rollout_app = typer.Typer(
+    help="Move the alias to a version by the environment's steps.", no_args_is_help=True
+)
+
+
+@rollout_app.command("start")
+def rollout_start(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    version: Annotated[str | None, typer.Option(help="Which version; default: the newest.")] = None,
+    force: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Start although something speaks against it.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Take the first step only.")] = False,
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+) -> int:
+    """Roll a version out, step by step, and back when a gate says so (exit 4)."""
+    how = rollout_commands.Start(version, force, detach)
+    return rollout_commands.start(context_of(ctx, env, config, events), how)
+
+
+@rollout_app.command("resume")
+def rollout_resume(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    detach: Annotated[bool, typer.Option("--detach", help="End a pause, and leave the rest.")] = False,
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+) -> int:
+    """Go on with a rollout that was paused, or whose process was lost, from the step it is in."""
+    return rollout_commands.resume(context_of(ctx, env, config, events), detach=detach)
+
+
+@rollout_app.command("pause")
+def rollout_pause(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    reason: Reason = ASKED,
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+) -> int:
+    """Keep the weight until somebody resumes; the gates stay awake."""
+    return rollout_commands.ask(context_of(ctx, env, config, events), Wish.PAUSE, reason)
+
+
+@rollout_app.command("skip")
+def rollout_skip(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    reason: Reason = ASKED,
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+) -> int:
+    """Take the next step now."""
+    return rollout_commands.ask(context_of(ctx, env, config, events), Wish.SKIP, reason)
+
+
+@rollout_app.command("promote")
+def rollout_promote(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    reason: Reason = ASKED,
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+) -> int:
+    """Give the canary all traffic now."""
+    return rollout_commands.ask(context_of(ctx, env, config, events), Wish.PROMOTE, reason)
+
+
+@rollout_app.command("abort")
+def rollout_abort(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    reason: Reason = ASKED,
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+) -> int:
+    """End the running rollout and give all traffic back."""
+    return rollout_commands.ask(context_of(ctx, env, config, events), Wish.ABORT, reason)
+
+
+@rollout_app.command("status")
+def rollout_status(
+    ctx: typer.Context, env: Env = PRODUCTION, watch: Watch = False, config: ConfigPath = SETTINGS
+) -> int:
+    """Print where the traffic goes, what the rollout does, and the alarms."""
+    context = context_of(ctx, env, config)
+    return commands.watch(context) if watch else commands.status(context)

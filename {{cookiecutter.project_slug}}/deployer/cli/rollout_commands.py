@@ -1,0 +1,278 @@
+"""The commands about a rollout: start, resume, and what a person may ask of it on the way. Shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from deployer import github
+from deployer.aws import provisioned
+from deployer.aws.client import Aws, reach
+from deployer.canary.decision import Done, Finish, Promote, Refuse, Rollback, Tick, Wait
+from deployer.canary.moves import Wish, no_rollout
+from deployer.config import Environment
+from deployer.context import Context
+from deployer.drivers import start as driver_commands
+from deployer.errors import DeployerError, Exit
+from deployer.model import AliasState, AliasWrite, Marker, RolloutPlan, RolloutState
+from deployer.report import text as report
+from deployer.rollout import run as rollout
+from deployer.rollout.alarms import watched_alarms
+from deployer.rollout.gate import TEST_EVENT, gate_for
+from deployer.rollout.signals import signals_to
+from deployer.rollout.surroundings import Surroundings, after_write
+
+_QUIET_S = 60.0
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a rollout is begun: `force` is the reason for starting although something speaks against it."""
+
+    version: str | None = None
+    force: str | None = None
+    detach: bool = False
+
+
+def start(context: Context, how: Start) -> Exit:
+    """Roll a version out by the environment's steps, after checks that move no traffic.
+
+    With `detach` only the first step is taken: `resume` goes on, from any machine. Under the durable driver
+    the durable function goes on, under the codedeploy driver CodeDeploy does everything.
+    """
+    aws = reach(context)
+    settings = context.config.environment(context.environment)
+    driver_commands.check_durable(context)
+    rollout_id = github.rollout_id(context.output.environ)
+    target = how.version or aws.newest_version()
+    plan = replace(settings.rollout_plan(rollout_id, target), is_forced=how.force is not None)
+    around = Surroundings.of(context, aws)
+    if _is_left_half_way(aws.alias().marker, rollout_id, target):
+        context.output.say(f"rollout    of version {target} was left half-way by this run: going on with it")
+        return resume(context, detach=how.detach)
+    if not how.detach:
+        around.check_credentials(plan)
+    alias = _without_other_rollout(around, settings, rollout_id)
+    if alias.routing.stable != target and alias.routing.canary is None:
+        _check_version(aws, alias.routing.stable, target, is_shared=bool(plan.steps))
+        _check_alarms(aws, settings)
+        _probe(context, aws, target)
+    if how.force is not None:
+        context.output.say(f"forced     {how.force}")
+        context.output.event(
+            {"at": context.clock.now(), "kind": "forced", "id": rollout_id, "reason": how.force}
+        )
+        context.output.summarize(f"Forced: {how.force}\n")
+    around.prepare(plan, alias)
+    if settings.driver == "codedeploy":
+        return driver_commands.deploy(around, plan)
+    return _drive(around, plan, detach=how.detach)
+
+
+def resume(context: Context, *, detach: bool) -> Exit:
+    """Go on with the rollout the alias says is running, from the step it is in; a paused one is resumed.
+
+    With `detach` a paused rollout is resumed and left to the process that drives it.
+    """
+    aws = reach(context)
+    alias = aws.alias()
+    around, marker = Surroundings.of(context, aws), alias.marker
+    if marker is not None and marker.state is RolloutState.DONE:
+        context.output.say(f"nothing to resume: version {marker.to_version} serves all traffic")
+        around.clear()
+        return Exit.DONE
+    plan = _running_plan(context, aws)
+    around.rearm(plan, alias)
+    if marker is not None and marker.state is RolloutState.PAUSE:
+        around.announce(rollout.wish(aws, plan, Wish.RESUME, context.clock, "resumed"), "resumed")
+        context.output.say("resume     the step's bake starts again")
+    if detach:
+        return Exit.DONE
+    if context.config.environment(context.environment).driver == "durable":
+        return driver_commands.hand_over(around, plan)
+    return _run(around, plan)
+
+
+def _drive(around: Surroundings, plan: RolloutPlan, *, detach: bool) -> Exit:
+    """Roll out here, or take the first step and leave the rest to the driver of the settings."""
+    context, aws = around.context, around.aws
+    if context.config.environment(context.environment).driver != "durable" or detach:
+        return _run(around, plan, detach=detach)
+    outcome = _run(around, plan, detach=True)
+    marker = aws.alias().marker
+    if marker is not None and marker.is_active and marker.id == plan.id:
+        return driver_commands.hand_over(around, plan)
+    return outcome
+
+
+def ask(context: Context, wish: Wish, reason: str) -> Exit:
+    """Carry out a person's wish with one UpdateAlias; whoever drives the rollout notices by itself."""
+    aws = reach(context)
+    write = rollout.wish(aws, _running_plan(context, aws), wish, context.clock, reason)
+    context.output.event(_wish_event(context, wish, write, reason))
+    after_write(context, aws, write, reason)
+    shared = f", version {write.canary} {write.weight_pct} %" if write.canary else ""
+    context.output.say_decision(
+        f"{wish.value:<10} version {write.version} {100 - write.weight_pct} %{shared}: {reason}"
+    )
+    return Exit.DONE
+
+
+def _wish_event(context: Context, wish: Wish, write: AliasWrite, reason: str) -> dict[str, object]:
+    return {
+        "at": context.clock.now(),
+        "kind": "wish",
+        "decision": wish.value,
+        "stable": write.version,
+        "canary": write.canary,
+        "weight_pct": write.weight_pct,
+        "reason": reason,
+    }
+
+
+def _running_plan(context: Context, aws: Aws) -> RolloutPlan:
+    """Return the plan of the rollout on the alias. Raises DeployerError (exit 5) when there is none."""
+    marker = aws.alias().marker
+    if marker is None or not marker.is_active:
+        raise no_rollout(marker)
+    settings = context.config.environment(context.environment)
+    return replace(settings.rollout_plan(marker.id, marker.to_version), is_begun=True)
+
+
+def _is_left_half_way(marker: Marker | None, rollout_id: str, target: str) -> bool:
+    """Tell whether an earlier attempt of the same GitHub run began this very rollout and was lost."""
+    if marker is None or not marker.is_active or marker.to_version != target:
+        return False
+    return github.is_same_run(marker.id, rollout_id)
+
+
+def _without_other_rollout(around: Surroundings, settings: Environment, rollout_id: str) -> AliasState:
+    """Return the alias; a rollout of somebody else's on it is rolled back first where the settings say so."""
+    context, aws = around.context, around.aws
+    alias = provisioned.settled(aws.alias, context.clock, context.output.say)
+    marker = alias.marker
+    if marker is None or not marker.is_active or marker.id == rollout_id:
+        return alias
+    if settings.second_rollout == "supersede":
+        back = rollout.roll_back(aws, reason=f"superseded by {rollout_id}", only_owner=marker.id)
+        if back.write is not None:
+            around.announce(back.write, back.reason)
+        context.output.say(f"superseded {marker.id} of version {marker.to_version}")
+        return aws.alias()
+    about = aws.describe_version(marker.to_version)["description"]
+    raise DeployerError(
+        f"version {marker.to_version} is being rolled out already",
+        found=f"found rollout `{marker.id}` ({about or 'no description'})",
+        hint="wait for it, `deployer rollout abort`, or second_rollout = supersede",
+        exit_code=Exit.REFUSED,
+    )
+
+
+def _run(around: Surroundings, made: RolloutPlan, *, detach: bool = False) -> Exit:
+    context, aws = around.context, around.aws
+    ticks: list[Tick] = []
+
+    def tell(tick: Tick) -> None:
+        context.output.event(report.tick_event(tick))
+        is_new = not ticks or not isinstance(tick.decision, Wait) or not isinstance(ticks[-1].decision, Wait)
+        if is_new or tick.at - told[0] >= _QUIET_S:
+            context.output.say_decision(report.describe_decision(tick.decision))
+            told[0] = tick.at
+        if not (ticks and isinstance(tick.decision, Wait) and isinstance(ticks[-1].decision, Wait)):
+            ticks.append(tick)
+        if tick.written is not None:
+            around.announce(tick.written, tick.decision.reason, tick.at)
+
+    told = [0.0]
+    settings = context.config.environment(context.environment)
+    gate = gate_for(settings, watched_alarms(context, aws))
+    stop = rollout.Stop()
+    context.output.say(f"rollout    {made.id} of version {made.target}, watching {', '.join(gate.alarms)}")
+    wanted = rollout.Rollout(made, gate, tell, stop, settings.on_cancel == "hold", around.announce)
+    started_at = context.clock.now()
+    try:
+        with signals_to(stop):
+            last = (
+                rollout.begin(aws, wanted, context.clock)
+                if detach
+                else rollout.run(aws, wanted, context.clock)
+            )
+    except DeployerError:
+        around.clear(made.target)
+        raise
+    finally:
+        summary = report.rollout_summary(ticks, function=aws.function_name, started_at=started_at)
+        context.output.summarize(summary)
+    around.clear(made.target)
+    match last.decision:
+        case Rollback(reason) | Done(RolloutState.ROLLED_BACK, reason):
+            raise DeployerError(
+                f"version {made.target} was rolled back",
+                found=reason,
+                hint="docs/runbook.md, section Rolled back",
+                exit_code=Exit.ROLLED_BACK,
+            )
+        case Refuse(reason, hint):
+            raise DeployerError("the rollout was refused", found=reason, hint=hint, exit_code=Exit.REFUSED)
+        case Finish() | Promote() | Done():
+            context.output.say_decision(f"done       version {made.target} serves all traffic")
+        case _:
+            context.output.say("detached   `deployer rollout resume` goes on from here")
+    return Exit.DONE
+
+
+def _check_version(aws: Aws, stable: str, target: str, *, is_shared: bool) -> None:
+    """Refuse what Lambda would refuse after traffic moved, with a clearer message.
+
+    `is_shared`: both versions will have traffic at once.
+    Source: both versions of a weighted alias need the same role and dead-letter target,
+    https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
+    """
+    if target == "$LATEST":
+        raise DeployerError(
+            "`$LATEST` cannot be rolled out", found="expected a published version", exit_code=Exit.REFUSED
+        )
+    old, new = aws.describe_version(stable), aws.describe_version(target)
+    for what in ("role", "dead_letter"):
+        if is_shared and old[what] != new[what]:
+            raise DeployerError(
+                f"versions {stable} and {target} differ in their {what.replace('_', '-')}",
+                found=f"found `{new[what]}`, expected `{old[what]}`",
+                hint="release that change all at once: steps = [] for one release",
+                exit_code=Exit.REFUSED,
+            )
+    if new["state"] != "Active":
+        raise DeployerError(
+            f"version {target} cannot serve",
+            found=f"found state {new['state']}, expected Active",
+            hint="deployer apply",
+            exit_code=Exit.REFUSED,
+        )
+
+
+def _check_alarms(aws: Aws, settings: Environment) -> None:
+    """Refuse an alarm of deploy.toml that exists but has never seen its metric.
+
+    The stack's own alarms are not asked: a function nobody called yet has no data, and steps deal with that.
+    """
+    silent = aws.alarms_without_data(settings.alarm_names())
+    if silent:
+        raise DeployerError(
+            f"alarm `{silent[0]}` watches a metric that never had data",
+            found="found no data point in two weeks, expected at least one",
+            hint=f"aws cloudwatch describe-alarms --alarm-names {silent[0]}: compare its dimensions",
+            exit_code=Exit.REFUSED,
+        )
+
+
+def _probe(context: Context, aws: Aws, target: str) -> None:
+    """Ask the new version directly, before any traffic: one that cannot even start is refused here."""
+    error, answer = aws.invoke(target, TEST_EVENT)
+    if error is not None:
+        message = answer.get("errorMessage", "") if isinstance(answer, dict) else str(answer)
+        raise DeployerError(
+            f"version {target} does not answer its trigger's test event",
+            found=f"found {error}: {message[:300]}",
+            hint=f"aws logs tail /aws/lambda/{aws.function_name}",
+            exit_code=Exit.REFUSED,
+        )
+    context.output.say(f"probe      version {target} answers its trigger's test event")

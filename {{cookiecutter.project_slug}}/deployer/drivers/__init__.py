@@ -1,0 +1,1 @@
+"""Who waits between two looks? The durable function, or CodeDeploy. Shell."""

@@ -1,0 +1,1 @@
+"""What is shipped? Build, smoke, scan and push one image. Shell; `findings` is pure."""

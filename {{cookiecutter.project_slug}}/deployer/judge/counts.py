@@ -1,0 +1,65 @@
+"""What the gate judges by: counts per minute and the rollout so far. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Counts:
+    """One version's calls in one minute; `slow` are those that took longer than the limit in use.
+
+    Throttled calls are in neither `calls` nor `errors`.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    """
+
+    calls: int = 0
+    errors: float = 0
+    slow: int = 0
+    throttles: int = 0
+
+
+@dataclass(frozen=True)
+class Minute:
+    """What both versions did in one minute, by one source of calls.
+
+    `at` is the start of the minute in seconds since the epoch. Each source (the alias's traffic, each
+    probe) is a stratum of its own: a version is compared with the other on the same calls only.
+    """
+
+    at: int
+    canary: Counts
+    stable: Counts
+    source: str = "traffic"
+
+
+@dataclass(frozen=True)
+class StepStart:
+    """When a step began (seconds since the epoch) and the canary's weight in it; 100 in the final bake."""
+
+    at: float
+    weight_pct: int
+
+
+@dataclass(frozen=True)
+class RolloutSoFar:
+    """What is known about the rollout besides its counts.
+
+    `starts` are the steps so far, the current one last; earlier ones that nobody remembers may be missing,
+    but never the first. `read_at` is when the metrics were last read completely, None for never.
+    `before` is what the stable version did in the hour before the first step. `accepted_at` is when a person
+    last resumed the rollout: how slow it was before does not pause it again.
+    """
+
+    stable: str
+    canary: str
+    starts: tuple[StepStart, ...]
+    read_at: float | None
+    p99_duration_s: float = 0.0
+    before: Counts = Counts()
+    accepted_at: float = 0.0
+
+    @property
+    def current(self) -> StepStart:
+        """Return the step that runs now."""
+        return self.starts[-1]

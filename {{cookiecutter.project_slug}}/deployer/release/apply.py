@@ -1,0 +1,141 @@
+"""Make an environment what the repository asks for, up to a published version. Shell; moves no traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deployer.aws.client import Aws
+from deployer.aws.errors import NotFound
+from deployer.aws.observed import Observed
+from deployer.aws.stack import Stack
+from deployer.errors import DeployerError, Exit
+from deployer.release import plan as plans
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """How `apply` ended: the version to roll out, and whether it is live already."""
+
+    version: str
+    is_live: bool
+
+
+def observe(aws: Aws, stack: Stack) -> Observed:
+    """Read everything a plan compares (four calls at most); what does not exist is None."""
+    state = stack.read()
+    if state is None:
+        return Observed(stack=None)
+    try:
+        function, alias = aws.function(), aws.alias()
+    except NotFound:
+        return Observed(stack=state)
+    return Observed(
+        stack=state, function=function, alias=alias, live_image_uri=aws.image_of(alias.routing.stable)
+    )
+
+
+@dataclass(frozen=True)
+class Release:
+    """One `apply`: what is wanted, what it is called in the version's description, who may do it."""
+
+    desired: plans.Desired
+    description: str
+    stack_role_arn: str | None = None
+
+
+def apply(aws: Aws, stack: Stack, release: Release, *, say: Say) -> Applied:
+    """Carry out the plan in its order: stack, code, version. Repeating it changes nothing.
+
+    Raises DeployerError: exit 5 while traffic is being shifted, exit 1 when AWS refuses.
+    """
+    observed = observe(aws, stack)
+    plan = plans.make(release.desired, observed)
+    running = _running_version(aws, release, observed)
+    if running is not None:
+        say(f"version {running} has this image and is being rolled out")
+        return Applied(running, is_live=False)
+    if plan.blocked:
+        raise DeployerError(
+            "nothing was changed, because traffic is being shifted",
+            found=f"found that {plan.blocked}, expected all traffic on one version",
+            hint="deployer status, then `deployer rollout resume` or `deployer rollback`",
+            exit_code=Exit.REFUSED,
+        )
+    if observed.stack is None:
+        return _create(aws, stack, release, say)
+    for action in plan.actions:
+        match action:
+            case plans.UpdateStack():
+                _change_stack(stack, release, observed, say)
+            case plans.RepairFunction(changes):
+                raise DeployerError(
+                    "the function was changed outside this repository",
+                    found="\n".join(changes),
+                    hint="put it back in the console, or change deploy.toml to a third value and apply",
+                )
+            case plans.UpdateCode(_, wanted):
+                aws.wait_updated()
+                say(f"updating $LATEST to {wanted[:19]}…")
+                assert release.desired.image_uri is not None  # noqa: S101 - UpdateCode exists only with it
+                aws.update_code(release.desired.image_uri, revision=aws.function().revision)
+            case plans.CreateStack() | plans.ClearWeights() | plans.ReleaseVersion():
+                pass
+    return _publish(aws, release, observed, changed=bool(plan.actions), say=say)
+
+
+def _running_version(aws: Aws, release: Release, observed: Observed) -> str | None:
+    """Return the version a running rollout is for, if it runs the wanted image: a job that is run again."""
+    alias, wanted = observed.alias, release.desired.image_digest
+    if alias is None or alias.marker is None or not alias.marker.is_active or wanted is None:
+        return None
+    version = alias.marker.to_version
+    return version if aws.image_of(version).partition("@")[2] == wanted else None
+
+
+def _create(aws: Aws, stack: Stack, release: Release, say: Say) -> Applied:
+    if release.desired.image_uri is None:
+        raise DeployerError(
+            f"stack `{stack.name}` does not exist, and the first deployment needs an image",
+            hint="deployer apply --image REPOSITORY@sha256:…",
+        )
+    _change_stack(stack, release, Observed(stack=None), say)
+    version = aws.alias().routing.stable
+    say(f"first release: alias live points at version {version}")
+    return Applied(version, is_live=True)
+
+
+def _change_stack(stack: Stack, release: Release, observed: Observed, say: Say) -> None:
+    desired = release.desired
+    parameters = {**desired.parameters, **plans.live_parameters(observed, desired.image_uri or "")}
+    change_set = stack.propose(
+        desired.template,
+        parameters,
+        exists=observed.stack is not None,
+        role_arn=release.stack_role_arn,
+    )
+    if change_set is None:
+        say(f"stack {stack.name}: CloudFormation finds nothing to change")
+        return
+    for line in change_set.changes:
+        say(f"  {line}")
+    stack.execute(change_set, say=say)
+
+
+def _publish(aws: Aws, release: Release, observed: Observed, *, changed: bool, say: Say) -> Applied:
+    """Publish `$LATEST`; when nothing is to do the live version is the answer."""
+    if observed.alias is None:
+        raise DeployerError(
+            "the stack exists without its function or alias", hint="docs/runbook.md, section Stack"
+        )
+    stable = observed.alias.routing.stable
+    if not changed:
+        say(f"nothing to apply: version {stable} is live and as wanted")
+        return Applied(stable, is_live=True)
+    aws.wait_updated()
+    version = aws.publish(code_sha256=aws.function().code_sha256, description=release.description)
+    is_live = version == stable
+    say(f"version {version} is {'live already' if is_live else 'published, with no traffic yet'}")
+    return Applied(version, is_live=is_live)

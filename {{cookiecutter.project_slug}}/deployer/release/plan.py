@@ -1,0 +1,176 @@
+"""What is wanted against what is live -> the actions that close the gap. Pure.
+
+An empty plan means there is no drift. The stack's three live parameters (image, alias version, alias
+description) are filled from what is live and are never compared: the deployer changes them, not the stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployer.aws.observed import FunctionState, Observed, StackState
+from deployer.config import Config
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What the repository asks for. `image_uri` is `REPOSITORY@sha256:…`, or None to keep the live one."""
+
+    template: str
+    parameters: Mapping[str, str]
+    image_uri: str | None = None
+
+    @property
+    def image_digest(self) -> str | None:
+        """Return `sha256:…` of the wanted image."""
+        return self.image_uri.partition("@")[2] if self.image_uri else None
+
+
+@dataclass(frozen=True)
+class CreateStack:
+    """The environment does not exist: function, first version, alias, trigger and alarms are created."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class UpdateStack:
+    """The stack's template or parameters changed; one line each."""
+
+    name: str
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RepairFunction:
+    """Somebody changed the function itself; the stack's parameters still say what is wanted."""
+
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class UpdateCode:
+    """`$LATEST` runs another image than the wanted one."""
+
+    found: str
+    wanted: str
+
+
+@dataclass(frozen=True)
+class ReleaseVersion:
+    """A version is published and the alias moved to it by the environment's steps."""
+
+    stable: str
+
+
+@dataclass(frozen=True)
+class ClearWeights:
+    """The alias shares its traffic although no rollout runs."""
+
+    canary: str
+    weight_pct: int
+
+
+Action = CreateStack | UpdateStack | RepairFunction | UpdateCode | ReleaseVersion | ClearWeights
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The actions in the order they are taken; `blocked` says why none of them may be taken now."""
+
+    actions: tuple[Action, ...]
+    blocked: str | None = None
+
+
+def parameters(config: Config, environment: str) -> dict[str, str]:
+    """Return the values of `infra/service.yaml`'s parameters that come from `deploy.toml`."""
+    return {
+        "FunctionName": config.function_name(environment),
+        "Architecture": config.function.architecture,
+        "MemoryMb": str(config.function.memory_mb),
+        "TimeoutS": str(config.function.timeout_s),
+        "ReservedConcurrency": str(config.function.reserved_concurrency),
+        "LogRetentionDays": str(config.function.log_retention_days),
+        "Trigger": config.function.trigger,
+        "FitPx": str(config.resize.fit_px),
+        "MaxObjectMb": str(config.resize.max_object_mb),
+        "MaxMegapixels": str(config.resize.max_megapixels),
+        "Driver": config.environment(environment).driver,
+    }
+
+
+def live_parameters(observed: Observed, image_uri: str) -> dict[str, str]:
+    """Return the parameters that keep a stack update from moving traffic.
+
+    `image_uri` is used on the very first deployment only; afterwards the image is the live version's.
+    """
+    if observed.alias is None:
+        return {"ImageUri": image_uri, "LiveVersion": "", "LiveDescription": ""}
+    return {
+        "ImageUri": observed.live_image_uri or image_uri,
+        "LiveVersion": observed.alias.routing.stable,
+        "LiveDescription": observed.alias.description,
+    }
+
+
+def make(desired: Desired, observed: Observed) -> Plan:
+    """Compare and return the actions; an empty tuple when everything is as wanted."""
+    name = desired.parameters["FunctionName"]
+    if observed.stack is None:
+        return Plan((CreateStack(name),))
+    actions: list[Action] = []
+    stack_changes = _stack_changes(desired, observed.stack)
+    if stack_changes:
+        actions.append(UpdateStack(name, stack_changes))
+    elif observed.function is not None:
+        repairs = _function_changes(desired.parameters, observed.function)
+        if repairs:
+            actions.append(RepairFunction(repairs))
+    alias = observed.alias
+    rolling_out = alias is not None and alias.marker is not None and alias.marker.is_active
+    if alias is not None and alias.routing.canary is not None and not rolling_out:
+        actions.append(ClearWeights(alias.routing.canary, alias.routing.weight_pct))
+    wanted, live = desired.image_digest, _digest(observed.live_image_uri)
+    latest = observed.function.image_digest if observed.function else ""
+    if wanted is not None and wanted != latest:
+        actions.append(UpdateCode(found=latest or "none", wanted=wanted))
+    if alias is not None and (stack_changes or (wanted is not None and wanted != live)):
+        actions.append(ReleaseVersion(stable=alias.routing.stable))
+    return Plan(tuple(actions), _blocked(observed) if actions else None)
+
+
+def _blocked(observed: Observed) -> str | None:
+    """Return why nothing may be changed now: traffic is being shifted, or the stack is being changed."""
+    alias = observed.alias
+    if alias is not None and alias.routing.canary is not None:
+        return f"the alias sends {alias.routing.weight_pct} % to version {alias.routing.canary}"
+    if alias is not None and alias.marker is not None and alias.marker.is_active:
+        return "a rollout is watched at all traffic"
+    if observed.stack is not None and observed.stack.status.endswith("_IN_PROGRESS"):
+        return f"the stack is {observed.stack.status}"
+    return None
+
+
+def _stack_changes(desired: Desired, stack: StackState) -> tuple[str, ...]:
+    changes = [
+        f"{key}: {stack.parameters.get(key, 'unset')} -> {value}"
+        for key, value in desired.parameters.items()
+        if stack.parameters.get(key) != value
+    ]
+    if stack.template.strip() != desired.template.strip():
+        changes.append("infra/service.yaml changed")
+    return tuple(changes)
+
+
+def _function_changes(wanted: Mapping[str, str], found: FunctionState) -> tuple[str, ...]:
+    pairs = (
+        ("MemoryMb", str(found.memory_mb)),
+        ("TimeoutS", str(found.timeout_s)),
+        ("Architecture", found.architecture),
+    )
+    return tuple(f"{key}: {value} -> {wanted[key]}" for key, value in pairs if wanted[key] != value)
+
+
+def _digest(image_uri: str | None) -> str | None:
+    return image_uri.partition("@")[2] if image_uri else None

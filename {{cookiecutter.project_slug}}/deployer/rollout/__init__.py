@@ -1,0 +1,1 @@
+"""Who carries a rollout out? Run, gate, guard, what surrounds it, and who is told. Shell."""

@@ -1,0 +1,140 @@
+"""What is known about the canary now: alarms and both versions' metrics, judged. Shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from deployer.aws.client import Aws
+from deployer.aws.errors import Unavailable
+from deployer.aws.metrics import Baseline
+from deployer.config import Environment
+from deployer.judge import evidence
+from deployer.judge.counts import Counts, Minute, RolloutSoFar, StepStart
+from deployer.model import AliasState, Evidence, GateSettings, Outcome, RolloutPlan, Strength, Verdict
+
+# What S3 itself sends when a notification is set up: every trigger of ours answers it without doing anything.
+TEST_EVENT = {
+    "Service": "Amazon S3",
+    "Event": "s3:TestEvent",
+    "Time": "1970-01-01T00:00:00.000Z",
+    "Bucket": "probe",
+    "RequestId": "probe",
+    "HostId": "probe",
+}
+
+
+@dataclass
+class Probe:
+    """Calls to both versions of our own, every so many seconds: evidence where there is hardly any traffic.
+
+    The answers are read at once, without CloudWatch, and are a stratum of their own. They live in this
+    process: a resumed rollout begins them again.
+    """
+
+    every_s: int
+    _last_at: float = float("-inf")
+    _minutes: dict[int, Minute] = field(default_factory=dict)
+
+    @property
+    def minutes(self) -> tuple[Minute, ...]:
+        """Return what was seen so far, by minute."""
+        return tuple(self._minutes.values())
+
+    def ask(self, aws: Aws, stable: str, canary: str, now: float) -> None:
+        """Invoke both versions once if it is time to. Raises Unavailable; then neither counts."""
+        if now - self._last_at < self.every_s:
+            return
+        answers = [aws.invoke(version, TEST_EVENT)[0] for version in (stable, canary)]
+        self._last_at = now
+        at = int(now) // 60 * 60
+        seen = self._minutes.get(at, Minute(at, Counts(), Counts(), source="probe"))
+        stable_failed, canary_failed = (answer is not None for answer in answers)
+        self._minutes[at] = Minute(
+            at,
+            canary=_one_more(seen.canary, failed=canary_failed),
+            stable=_one_more(seen.stable, failed=stable_failed),
+            source="probe",
+        )
+
+
+@dataclass
+class Gate:
+    """Asks AWS and `evidence.judge`. What it remembers is a cache: a new process finds it again.
+
+    `slow_ms` is the duration beyond which a call counts as slow; 0 takes the stable version's p90 of the hour
+    before the rollout. `read_at` is when the metrics were last read; a driver that keeps it knows across
+    processes for how long nothing could be seen.
+    """
+
+    settings: GateSettings
+    alarms: tuple[str, ...]
+    slow_ms: int = 0
+    probe: Probe | None = None
+    read_at: float | None = None
+    _baseline: tuple[str, Baseline] | None = None
+    _judged: evidence.Judgement = field(default_factory=lambda: evidence.Judgement(()))
+
+    @property
+    def traces(self) -> tuple[evidence.Trace, ...]:
+        """Return the evidence over time behind the latest verdicts."""
+        return self._judged.traces
+
+    def look(self, aws: Aws, plan: RolloutPlan, alias: AliasState, now: float) -> Evidence:
+        """Read alarms and metrics and judge them. Raises Unavailable when the alarms cannot be read.
+
+        Metrics that cannot be read are a verdict of their own, since the alarms can still end the rollout.
+        """
+        alarms = aws.alarms(self.alarms)
+        marker = alias.marker
+        if not plan.steps or marker is None or not marker.is_active or marker.id != plan.id:
+            return Evidence(alarms)
+        starts = tuple(
+            StepStart(at, 100 if plan.is_bake(number) else plan.steps[number - 1].weight_pct)
+            for number, at in enumerate(marker.starts, start=1)
+            if number <= len(plan.steps) + 1
+        )
+        so_far = RolloutSoFar(marker.from_version, marker.to_version, starts, self.read_at)
+        try:
+            # The first look reads the hour before instead of probing: six calls in a tick are the limit.
+            if self.probe is not None and self._baseline is not None and not plan.is_bake(marker.step):
+                self.probe.ask(aws, marker.from_version, marker.to_version, now)
+            baseline = self._baseline_of(aws, marker.from_version, marker.starts[0])
+            slow_ms = (self.slow_ms or baseline.p90_ms or None) if self.settings.compare_slow else None
+            versions = (marker.from_version, marker.to_version)
+            minutes = aws.metrics().minutes(versions, marker.starts[0], now, slow_ms)
+        except Unavailable as error:
+            self.read_at = self.read_at or now
+            blind = Verdict(Outcome.UNMEASURABLE, f"the versions' metrics cannot be read: {error.what}")
+            return Evidence(alarms, (blind,), blind_s=now - self.read_at)
+        self.read_at = now
+        so_far = replace(
+            so_far,
+            read_at=now,
+            p99_duration_s=baseline.p99_ms / 1000,
+            before=baseline.counts,
+            accepted_at=marker.starts[0] + marker.accepted_s if marker.accepted_s else 0.0,
+        )
+        settings = replace(self.settings, compare_slow=slow_ms is not None)
+        probed = self.probe.minutes if self.probe is not None else ()
+        self._judged = evidence.judge(settings, (*minutes, *probed), so_far, now)
+        strengths = tuple(
+            Strength(trace.metric, trace.points[-1].log_e, trace.limit)
+            for trace in self._judged.traces
+            if trace.points
+        )
+        return Evidence(alarms, self._judged.verdicts, strengths=strengths)
+
+    def _baseline_of(self, aws: Aws, stable: str, until: int) -> Baseline:
+        if self._baseline is None or self._baseline[0] != stable:
+            self._baseline = (stable, aws.metrics().baseline(stable, until))
+        return self._baseline[1]
+
+
+def _one_more(counts: Counts, *, failed: bool) -> Counts:
+    return replace(counts, calls=counts.calls + 1, errors=counts.errors + failed)
+
+
+def gate_for(settings: Environment, alarms: tuple[str, ...]) -> Gate:
+    """Return the gate of an environment, which watches those alarms."""
+    probe = Probe(settings.probe_every_s) if settings.probe_every_s else None
+    return Gate(settings.gate_settings(), alarms, settings.slow_ms, probe)
