@@ -18,11 +18,15 @@ UNSCOPED_ACTIONS = {
     "ecr:GetAuthorizationToken",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricData",
+    "cloudwatch:ListMetrics",
+    "logs:DescribeIndexPolicies",
     "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
 }
 
 PUSH_ACTIONS = {
     "ecr:GetAuthorizationToken",
+    "ecr:DescribeRepositories",
     "ecr:BatchCheckLayerAvailability",
     "ecr:InitiateLayerUpload",
     "ecr:UploadLayerPart",
@@ -45,6 +49,7 @@ DEPLOY_ACTIONS = {
     "lambda:InvokeFunction",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricData",
+    "cloudwatch:ListMetrics",
     "cloudwatch:PutMetricAlarm",
     "cloudwatch:DeleteAlarms",
     "sns:Publish",
