@@ -8,8 +8,21 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.conftest import ACCOUNT, BOOTSTRAP_PARAMETERS, NAME, PROVIDER, Client, Outputs, Stacks
-from rules.templates import BOOTSTRAP, text
+from deployer.aws.observed import StackState
+from deployer.aws.stack import Stack
+from deployer.clock import SystemClock
+from deployer.errors import DeployerError
+from infra.conftest import (
+    ACCOUNT,
+    BOOTSTRAP_PARAMETERS,
+    NAME,
+    PROVIDER,
+    SERVICE_PARAMETERS,
+    Client,
+    Outputs,
+    Stacks,
+)
+from rules.templates import BOOTSTRAP, SERVICE, text
 
 PRODUCTION = f"{NAME}-production"
 FUNCTION_ARN = f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:{PRODUCTION}"
@@ -194,6 +207,28 @@ def test_pictures_outlive_the_stack(client: Client, stacks: Stacks) -> None:
     s3.head_bucket(Bucket=outputs["SourceBucket"])
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         client("lambda").get_function(FunctionName="deleted-staging")
+
+
+def test_first_creation_that_fails_can_be_tried_again(client: Client) -> None:
+    """A first stack that fails names its reason and leaves nothing in the way of the corrected template."""
+    function, said = "retried-staging", list[str]()
+    right = "      FunctionName: !Ref Function\n      Qualifier: live\n"
+    wrong = right.replace("!Ref Function", "no-such-function")
+    assert right in text(SERVICE)
+
+    def create(template: str) -> StackState:
+        stack = Stack(client("cloudformation"), function, SystemClock())
+        parameters = {"FunctionName": function, **SERVICE_PARAMETERS}
+        proposed = stack.propose(template, parameters, exists=stack.read() is not None)
+        assert proposed is not None
+        return stack.execute(proposed, say=said.append)
+
+    with pytest.raises(DeployerError, match="failed and was deleted") as caught:
+        create(text(SERVICE).replace(right, wrong))
+    assert "no-such-function" in (caught.value.found or "")
+    assert said[-1] == f"stack {function}: DELETE_COMPLETE"
+
+    assert create(text(SERVICE)).status == "CREATE_COMPLETE"
 
 
 def test_concurrency_can_be_left_unreserved(stacks: Stacks) -> None:

@@ -14,7 +14,7 @@ from botocore.stub import ANY, Stubber
 from deployer.aws.client import Aws, connect
 from deployer.aws.errors import Conflict, NotFound, Unavailable, translated
 from deployer.aws.registry import Registry
-from deployer.aws.stack import Stack
+from deployer.aws.stack import ChangeSet, Stack
 from deployer.clock import SystemClock
 from deployer.config import parse
 from deployer.errors import DeployerError
@@ -22,6 +22,29 @@ from deployer.model import AlarmReading, AlarmState, AliasWrite, Routing
 from engine.fakes import VirtualClock
 
 FN = "image-resizer-production"
+STACK_ID = "arn:aws:cloudformation:eu-west-1:123456789012:stack/s/1"
+CREATED = {"Id": "arn:change-set", "StackId": STACK_ID}
+FIRST = ChangeSet("arn:change-set", STACK_ID, (), is_first=True)
+# Newest first, as CloudFormation lists them.
+EVENTS = [
+    {
+        "StackId": STACK_ID,
+        "StackName": "s",
+        "EventId": "1",
+        "Timestamp": 0,
+        "LogicalResourceId": resource,
+        "ResourceStatus": status,
+        "ResourceStatusReason": reason,
+    }
+    for resource, status, reason in (
+        ("s", "DELETE_COMPLETE", ""),
+        ("SourceBucket", "DELETE_FAILED", "not empty"),
+        ("s", "DELETE_IN_PROGRESS", "The following resource(s) failed to create: [Function, Role]."),
+        ("Role", "CREATE_FAILED", "Resource creation cancelled"),
+        ("Function", "CREATE_FAILED", "boom"),
+        ("Function", "CREATE_IN_PROGRESS", ""),
+    )
+]
 
 
 @pytest.fixture
@@ -251,7 +274,7 @@ class TestStack:
     def test_nothing_to_change_is_none_and_leaves_no_change_set(self, aws):
         """An empty change set is deleted again."""
         with Stubber(aws.cloudformation) as stub:
-            stub.add_response("create_change_set", {"Id": "arn:change-set"})
+            stub.add_response("create_change_set", CREATED)
             reason = "The submitted information didn't contain changes."
             stub.add_response("describe_change_set", {"Status": "FAILED", "StatusReason": reason})
             stub.add_response("delete_change_set", {})
@@ -269,7 +292,7 @@ class TestStack:
         after = {**failed, "LogicalResourceId": "Role", "ResourceStatusReason": "Resource update cancelled"}
         common = {"StackId": "1", "StackName": "s", "EventId": "1", "Timestamp": 0}
         with Stubber(aws.cloudformation) as stub:
-            stub.add_response("create_change_set", {"Id": "arn:change-set"})
+            stub.add_response("create_change_set", CREATED)
             change = {"Action": "Modify", "LogicalResourceId": "Alias", "ResourceType": "AWS::Lambda::Alias"}
             stub.add_response(
                 "describe_change_set",
@@ -290,6 +313,83 @@ class TestStack:
             with pytest.raises(DeployerError) as caught:
                 stack.execute(proposed, say=lambda _: None)
             assert caught.value.found == "Alias: boom"
+
+    @pytest.mark.parametrize(
+        ("exists", "also"),
+        [
+            (False, {"ChangeSetType": "CREATE", "OnStackFailure": "DELETE"}),
+            (True, {"ChangeSetType": "UPDATE"}),
+        ],
+        ids=["a first creation", "a change"],
+    )
+    def test_only_a_first_stack_is_deleted_when_it_fails(self, aws, exists, also):
+        """A first creation asks to be deleted when it fails; the change of a stack must not ask for that."""
+        expected = {
+            "StackName": "s",
+            "ChangeSetName": ANY,
+            "TemplateBody": "template",
+            "Parameters": [],
+            "Capabilities": ["CAPABILITY_NAMED_IAM"],
+            **also,
+        }
+        with Stubber(aws.cloudformation) as stub:
+            stub.add_response("create_change_set", CREATED, expected)
+            stub.add_response("describe_change_set", {"Status": "CREATE_COMPLETE"})
+            proposed = Stack(aws.cloudformation, "s", VirtualClock()).propose("template", {}, exists=exists)
+        assert proposed == ChangeSet("arn:change-set", STACK_ID, (), is_first=not exists)
+
+    @pytest.mark.parametrize(
+        ("ends", "what", "found"),
+        [
+            (["DELETE_IN_PROGRESS", "DELETE_COMPLETE"], "failed and was deleted", "Function: boom"),
+            (
+                ["CREATE_FAILED", "ROLLBACK_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_COMPLETE"],
+                "failed and was deleted",
+                "Function: boom",
+            ),
+            (
+                ["DELETE_IN_PROGRESS", "DELETE_FAILED"],
+                "failed and could not be deleted",
+                "Function: boom\nDELETE_FAILED: why",
+            ),
+            (["ROLLBACK_COMPLETE"] * 31, "could not be changed", "Function: boom"),
+        ],
+        ids=[
+            "it is deleted",
+            "its failure is visible before it is deleted",
+            "it cannot be deleted",
+            "nobody deletes it: after a minute that is the end",
+        ],
+    )
+    def test_a_failed_first_creation_ends_with_its_reason(self, aws, ends, what, found):
+        """The stack is followed by its id to the end of its deletion; the error is what failed first."""
+        with Stubber(aws.cloudformation) as stub:
+            stub.add_response("execute_change_set", {})
+            for status in ("CREATE_IN_PROGRESS", *ends):
+                answer = {
+                    "StackName": "s",
+                    "CreationTime": 0,
+                    "StackStatus": status,
+                    "StackStatusReason": "why",
+                }
+                stub.add_response("describe_stacks", {"Stacks": [answer]}, {"StackName": STACK_ID})
+            stub.add_response("describe_stack_events", {"StackEvents": EVENTS}, {"StackName": STACK_ID})
+            with pytest.raises(DeployerError) as caught:
+                Stack(aws.cloudformation, "s", VirtualClock()).execute(FIRST, say=lambda _: None)
+            stub.assert_no_pending_responses()
+        assert (caught.value.what, caught.value.found) == (f"stack `s` {what}", found)
+        assert caught.value.hint
+
+    def test_a_stack_nobody_knows_any_more_was_deleted(self, aws):
+        """When not even the id is known, the error says so instead of waiting."""
+        missing = f"Stack with id {STACK_ID} does not exist"
+        with Stubber(aws.cloudformation) as stub:
+            stub.add_response("execute_change_set", {})
+            stub.add_client_error("describe_stacks", "ValidationError", missing)
+            stub.add_client_error("describe_stack_events", "ValidationError", missing)
+            with pytest.raises(DeployerError, match="failed and was deleted") as caught:
+                Stack(aws.cloudformation, "s", VirtualClock()).execute(FIRST, say=lambda _: None)
+        assert missing in caught.value.found
 
 
 def test_the_port_compares_what_the_settings_say(aws, monkeypatch):

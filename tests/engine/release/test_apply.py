@@ -88,7 +88,7 @@ class FakeStack:
         """Note what would change."""
         assert exists == (self.state is not None)
         self.proposed.append(dict(parameters))
-        return ChangeSet("id", ("modify Function AWS::Lambda::Function",))
+        return ChangeSet("id", "stack id", ("modify Function AWS::Lambda::Function",))
 
     def execute(self, change_set, *, say) -> StackState:
         """Make it so; a new stack brings function, version 1 and alias."""

@@ -20,15 +20,22 @@ if TYPE_CHECKING:
 
 _POLL_S = 2.0
 _TIMEOUT_S = 1800.0
+_DELETION_STARTS_WITHIN_S = 60.0
+_DELETION_ENDS = {
+    "DELETE_COMPLETE": "failed and was deleted",
+    "DELETE_FAILED": "failed and could not be deleted",
+}
 _NO_CHANGE = ("didn't contain changes", "No updates are to be performed")
 
 
 @dataclass(frozen=True)
 class ChangeSet:
-    """What CloudFormation would do, one line per resource."""
+    """What CloudFormation would do, one line per resource; `is_first` when it creates the stack."""
 
     id: str
+    stack_id: str
     changes: tuple[str, ...]
+    is_first: bool = False
 
 
 class Stack:
@@ -45,7 +52,7 @@ class Stack:
             with translated(f"reading stack `{self.name}`"):
                 found = self._client.describe_stacks(StackName=self.name)["Stacks"][0]
         except DeployerError as error:
-            if isinstance(error.__cause__, ClientError) and "does not exist" in (error.found or ""):
+            if _says_missing(error):
                 return None
             raise
         if found["StackStatus"] in ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE"):
@@ -66,10 +73,14 @@ class Stack:
     ) -> ChangeSet | None:
         """Create a change set and wait for it; None when CloudFormation finds nothing to change.
 
+        A first creation that fails is deleted: a stack left in ROLLBACK_COMPLETE refuses every change.
+        Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
         Raises DeployerError when the template or a parameter is refused.
         """
         name = f"deployer-{int(self._clock.now() * 1000)}"
-        role: Any = {"RoleARN": role_arn} if role_arn else {}
+        options: Any = {"RoleARN": role_arn} if role_arn else {}
+        if not exists:
+            options["OnStackFailure"] = "DELETE"
         with translated(f"proposing a change of stack `{self.name}`"):
             created = self._client.create_change_set(
                 StackName=self.name,
@@ -78,7 +89,7 @@ class Stack:
                 TemplateBody=template,
                 Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
                 Capabilities=["CAPABILITY_NAMED_IAM"],
-                **role,
+                **options,
             )
         described = self._poll_change_set(created["Id"])
         if described["Status"] == "FAILED":
@@ -93,38 +104,47 @@ class Stack:
                 hint="cfn-lint infra/*.yaml",
             )
         lines = [_line(change) for change in described.get("Changes", [])]
-        return ChangeSet(created["Id"], tuple(lines))
+        return ChangeSet(created["Id"], created["StackId"], tuple(lines), is_first=not exists)
 
     def execute(self, change_set: ChangeSet, *, say: Callable[[str], None]) -> StackState:
         """Carry a change set out, wait for the end (at most 30 minutes) and return the stack.
 
-        Raises DeployerError with CloudFormation's first reason when it rolled back.
+        Raises DeployerError with CloudFormation's first reason when it rolled back or deleted the stack.
         """
         with translated(f"changing stack `{self.name}`"):
             self._client.execute_change_set(ChangeSetName=change_set.id, StackName=self.name)
-        waited_s, told = 0.0, ""
+        waited_s, told, told_s = 0.0, "", 0.0
         while waited_s <= _TIMEOUT_S:
-            status, reason = self._status()
+            status, reason = self._status(change_set.stack_id)
             if status != told:
                 say(f"stack {self.name}: {status}")
-                told = status
+                told, told_s = status, waited_s
             if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"):
                 state = self.read()
                 if state is not None:
                     return state
-            if status.endswith(("ROLLBACK_COMPLETE", "FAILED")):
-                raise DeployerError(
-                    f"stack `{self.name}` could not be changed",
-                    found=self._first_failure() or f"{status}: {reason}",
-                    hint="docs/runbook.md, section Stack",
-                )
+            if status in _DELETION_ENDS:
+                raise self._failure(change_set, status, reason)
+            # A first stack may show for a moment that it failed before CloudFormation deletes it.
+            awaits_deletion = change_set.is_first and waited_s - told_s < _DELETION_STARTS_WITHIN_S
+            if status.endswith(("ROLLBACK_COMPLETE", "FAILED")) and not awaits_deletion:
+                raise self._failure(change_set, status, reason)
             self._clock.sleep(_POLL_S)
             waited_s += _POLL_S
         raise DeployerError(f"stack `{self.name}` did not settle within 30 minutes", hint="deployer status")
 
-    def _status(self) -> tuple[str, str]:
-        with translated(f"reading stack `{self.name}`"):
-            found = self._client.describe_stacks(StackName=self.name)["Stacks"][0]
+    def _status(self, stack_id: str) -> tuple[str, str]:
+        """Return status and reason. By the id, because a deleted stack has lost its name.
+
+        Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
+        """
+        try:
+            with translated(f"reading stack `{self.name}`"):
+                found = self._client.describe_stacks(StackName=stack_id)["Stacks"][0]
+        except DeployerError as error:
+            if _says_missing(error):
+                return "DELETE_COMPLETE", error.found or ""
+            raise
         return found["StackStatus"], found.get("StackStatusReason", "")
 
     def _poll_change_set(self, identifier: str) -> Any:
@@ -137,9 +157,25 @@ class Stack:
             self._clock.sleep(_POLL_S)
             waited_s += _POLL_S
 
-    def _first_failure(self) -> str:
-        with translated("reading the stack's events"):
-            events = self._client.describe_stack_events(StackName=self.name)["StackEvents"]
+    def _failure(self, change_set: ChangeSet, status: str, reason: str) -> DeployerError:
+        first = self._first_failure(change_set.stack_id)
+        end = f"{status}: {reason or 'CloudFormation gives no reason'}"
+        # What keeps a stack from being deleted is another reason than why it failed, and both are needed.
+        found = f"{first}\n{end}" if first and status == "DELETE_FAILED" else first or end
+        return DeployerError(
+            f"stack `{self.name}` {_DELETION_ENDS.get(status, 'could not be changed')}",
+            found=found,
+            hint="docs/runbook.md, section Stack",
+        )
+
+    def _first_failure(self, stack_id: str) -> str:
+        try:
+            with translated("reading the stack's events"):
+                events = self._client.describe_stack_events(StackName=stack_id)["StackEvents"]
+        except DeployerError as error:
+            if _says_missing(error):
+                return ""
+            raise
         for event in reversed(events):
             reason = event.get("ResourceStatusReason", "")
             if event.get("ResourceStatus", "").endswith("FAILED") and "cancelled" not in reason:
@@ -150,6 +186,10 @@ class Stack:
 def stack_of(context: Context, aws: Aws) -> Stack:
     """Return the stack of the command's environment; it has the function's name."""
     return Stack(aws.cloudformation, context.config.function_name(context.environment), context.clock)
+
+
+def _says_missing(error: DeployerError) -> bool:
+    return isinstance(error.__cause__, ClientError) and "does not exist" in (error.found or "")
 
 
 def _line(change: Any) -> str:
