@@ -13,10 +13,11 @@ import statistics
 import sys
 import time
 
+from testbed import local_aws
+
 from deployer.aws.client import Aws
 from deployer.model import AliasWrite
 from deployer.rollout import run as rollout
-from rehearsal import local_aws
 
 FUNCTION = "rollback-time"
 RUNS = 50

@@ -50,7 +50,7 @@ LINTERS = (
     "cfn-lint infra/*.yaml",
 )
 CACHES = (".pytest_cache", ".ruff_cache", ".mypy_cache", ".hypothesis")
-LEFTOVERS = (".venv", ".venv-local-aws", "build", ".cache", "rehearsal/.run", "deployer.egg-info", *CACHES)
+LEFTOVERS = (".venv", ".venv-local-aws", "build", ".cache", "deployer.egg-info", *CACHES)
 PARALLEL = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup"]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from testbed.local_aws import running
 
-from rehearsal.local_aws import running
 from rules.templates import BOOTSTRAP, SERVICE, text
 
 ACCOUNT = "000000000000"

@@ -26,6 +26,13 @@ _ALARM_ARN = re.compile(r"^arn:[a-z-]+:cloudwatch:([a-z0-9-]+):\d{12}:alarm:(.+)
 Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
 
 
+# What the deployer passes on without knowing it: the function's own variables, and the owner's own parameters.
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]+$")]
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
+Variables = dict[VariableName, str | int]
+Parameters = dict[ParameterName, str | int]
+
+
 class _Section(BaseModel):
     """A table of `deploy.toml`: unknown keys are errors, values are never coerced, nothing is mutable."""
 
@@ -54,7 +61,8 @@ class Function(_Section):
     reserved_concurrency: Annotated[int, Field(ge=0, le=1000)] = 10  # 0 reserves none
     provisioned_concurrency: Annotated[int, Field(ge=0, le=1000)] = 0  # per version; 0 provisions none
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731] = 30
-    trigger: Literal["s3"] = "s3"
+    trigger: Annotated[str, Field(pattern=r"^[a-z0-9]+$")] = "s3"  # infra/service.yaml says which there are
+    variables: Variables = {}
 
     @model_validator(mode="after")
     def _provisioned_fits_twice(self) -> Self:
@@ -65,14 +73,6 @@ class Function(_Section):
                 f"found {self.reserved_concurrency} and {self.provisioned_concurrency}"
             )
         return self
-
-
-class Resize(_Section):
-    """What the sample does with an image."""
-
-    fit_px: Annotated[int, Field(ge=0, le=16384)] = 0  # longest side; 0 is half the size
-    max_object_mb: Annotated[int, Field(ge=1, le=512)] = 25
-    max_megapixels: Annotated[int, Field(ge=1, le=500)] = 50
 
 
 class Scan(_Section):
@@ -112,6 +112,8 @@ class Environment(_Section):
     probe_every_s: Annotated[int, Field(ge=0, le=3600)] = 0  # 0 sends none
     settle_s: Annotated[int, Field(ge=0, le=900)] = 120
     alarms: list[Annotated[str, Field(min_length=1, max_length=255)]] = []
+    variables: Variables = {}  # of this environment only; they win
+    parameters: Parameters = {}
 
     @model_validator(mode="after")
     def _steps_increase(self) -> Self:
@@ -184,7 +186,7 @@ class Config(_Section):
 
     project: Project
     function: Function
-    resize: Resize = Resize()
+    parameters: Parameters = {}
     scan: Scan = Scan()
     environments: Environments = Environments()
 
@@ -216,6 +218,16 @@ class Config(_Section):
             hint="deployer status --env production",
             exit_code=Exit.USAGE,
         )
+
+    def variables(self, environment: str) -> dict[str, str]:
+        """Return the function's literal variables in that environment, as the text Lambda takes."""
+        own = {**self.function.variables, **self.environment(environment).variables}
+        return {name: str(value) for name, value in own.items()}
+
+    def own_parameters(self, environment: str) -> dict[str, str]:
+        """Return the owner's own parameters of `infra/service.yaml` in that environment."""
+        own = {**self.parameters, **self.environment(environment).parameters}
+        return {name: str(value) for name, value in own.items()}
 
     def function_name(self, environment: str) -> str:
         """Return the function's name in that environment; its stack has the same name."""

@@ -8,7 +8,6 @@ from deployer.report.page.timeline import Act
 from deployer.report.page.timeline import Stage as Done
 from rehearsal import faults, further_acts
 from rehearsal.ledger import MINUTE_S
-from rehearsal.local_aws import ACCOUNT_ID
 from rehearsal.play import Scene, begin, judge_stable, play
 from rehearsal.preparation import Script, command, prepare, release
 from rehearsal.stage import (
@@ -20,6 +19,7 @@ from rehearsal.stage import (
     picture,
     wait_for_object,
 )
+from testbed.local_aws import ACCOUNT_ID
 
 # The local AWS has no OIDC providers, so the account is one that has got one already.
 PROVIDER = f"arn:aws:iam::{ACCOUNT_ID}:oidc-provider/token.actions.githubusercontent.com"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.clock import CompressedClock
-from rehearsal.local_aws import ROOT, LocalAws
+from testbed.local_aws import LocalAws
 
 COMMAND_WITHIN_S = 600.0
 ORDERLY_END_S = 15.0
@@ -81,11 +81,11 @@ class Product:
     def environment(self) -> dict[str, str]:
         """Return this process's environment without anything of AWS or GitHub, with the local AWS instead."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GITHUB_"))}
-        kept.setdefault("TRIVY_CACHE_DIR", str(ROOT / ".cache" / "trivy"))
+        kept.setdefault("TRIVY_CACHE_DIR", str(Path.cwd() / ".cache" / "trivy"))
         return {
             **kept,
             **self.local_aws.environment(),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
             "PYTHONUNBUFFERED": "1",
             "PYTHONUTF8": "1",
             "COLUMNS": "200",

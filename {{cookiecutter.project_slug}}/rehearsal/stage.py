@@ -25,11 +25,11 @@ from deployer.report.page.timeline import Picture
 from rehearsal import zip_function
 from rehearsal.clock import CompressedClock
 from rehearsal.faults import copy_sources
-from rehearsal.local_aws import ROOT, LocalAws, running
 from rehearsal.product import Product
 from rehearsal.settings import COMMON, described
 from rehearsal.traffic import Target, s3_event
 from rehearsal.view import View
+from testbed.local_aws import LocalAws, running
 
 ENVIRONMENT = "production"
 PHOTO_KEY = "holiday photos/märz.jpg"
@@ -48,7 +48,7 @@ class Options:
     without_docker: str = ""  # why no containers are used; empty to use them if possible
     per_s: float = 20.0
     seed: int = 1
-    report: Path = ROOT / "rehearsal" / "report.html"
+    report: Path = Path("rehearsal") / "report.html"
 
 
 @dataclass
@@ -119,12 +119,12 @@ class Stage:
 @contextlib.contextmanager
 def set_up(options: Options, view: View) -> Iterator[Stage]:
     """Build the stage for the length of a `with` block; nothing of it is left afterwards."""
-    own = load(ROOT / "deploy.toml")
+    own = load(Path("deploy.toml"))
     speed = options.speed or chosen_speed(own)
     docker, reason = _docker(options)
     with running(docker=docker, region=own.function.region) as local_aws:
         # In the folder of the local AWS, so that its watchdog removes it even when this process is killed.
-        sources = copy_sources(ROOT, local_aws.state.resolve() / "sources")
+        sources = copy_sources(Path.cwd(), local_aws.state.resolve() / "sources")
         _use_architecture(sources / "deploy.toml", architecture())
         config = load(sources / "deploy.toml")
         if docker is None:
@@ -231,4 +231,4 @@ def picture(body: bytes, caption: str) -> Picture:
 
 def _shown(path: Path) -> str:
     """Return a path relative to the checkout, which is shorter to read."""
-    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else str(path)

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from testbed.local_aws import LocalAws, find_python, running
 
 from deployer.aws.client import Aws
 from deployer.cli.main import main
@@ -28,7 +29,6 @@ from deployer.config import Config, load
 from deployer.drivers import handover, package
 from deployer.model import RolloutState
 from generating import GENERATED
-from rehearsal.local_aws import LocalAws, find_python, running
 
 ROOT = GENERATED
 ROLE = "arn:aws:iam::000000000000:role/rehearsal"

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import boto3
 import pytest
+from testbed import local_aws
 
 from deployer.aws.registry import Login, Manifest, Registry
 from deployer.errors import DeployerError
 from deployer.image import push as pushing
 from deployer.image.build import BuiltImage, inspect_tar
 from engine.image.conftest import Docker, unavailable
-from rehearsal import local_aws
 
 
 class Candidate:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from testbed.local_aws import bridge_gateway
 
 from deployer.config import Config, parse
 from deployer.errors import DeployerError
@@ -26,7 +27,6 @@ from deployer.image.build import BuiltImage
 from engine.image import trivy_fixture as fixture
 from engine.image.conftest import Docker, unavailable
 from generating import ROOT
-from rehearsal.local_aws import bridge_gateway
 
 NOW = datetime.now(UTC)
 GOOD = {**fixture.debian(), **fixture.python_package("unsafe-lib", "1.2.0")}

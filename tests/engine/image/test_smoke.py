@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from testbed import local_aws
 
 from deployer.config import Config, parse
 from deployer.errors import DeployerError
 from deployer.image import smoke as smoking
 from deployer.image.build import BuiltImage
 from engine.image.conftest import PROJECT, Docker, unavailable
-from rehearsal import local_aws
 
 SECRET = "a-credential-of-ours"
 CONFIG = '[project]\nname = "smoke"\n[function]\nname = "smoke"\nregion = "eu-central-1"\narchitecture = "x86_64"\n'

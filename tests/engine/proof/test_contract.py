@@ -11,6 +11,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from testbed import local_aws
 
 from deployer.aws.client import Aws
 from deployer.canary.moves import Wish
@@ -19,7 +20,6 @@ from deployer.model import AlarmState, AliasState, AliasWrite, GateSettings, Rol
 from deployer.rollout import run as rollout
 from deployer.rollout.gate import Gate
 from engine.fakes import FakeAws, VirtualClock
-from rehearsal import local_aws
 
 FN = "contract-production"
 PLAN = RolloutPlan(id="77.1", target="2", steps=(Step(10, 300), Step(50, 300)), final_bake_s=300)

@@ -24,8 +24,7 @@ from deployer.errors import DeployerError
 from deployer.image.build import BuiltImage, ensure_loaded
 from deployer.image.docker import Say, companion, container_name, find_docker, must, run, tail
 
-ROOT = Path(__file__).resolve().parent.parent
-PROBES = Path(__file__).resolve().parent / "probes"
+PROBES = Path(__file__).resolve().parents[1] / "probes"
 SOURCE, RESIZED = "smoke-source", "smoke-resized"
 ANSWER_WITHIN_S = 60
 
@@ -167,8 +166,8 @@ def _log(docker: Sequence[str], name: str) -> str:
 @contextlib.contextmanager
 def _local_s3(say: Say) -> Iterator[S3Endpoint]:
     say("starting a local S3")
-    argv = [sys.executable, "-m", "rehearsal.local_aws", "serve", "--docker", "--port", "0"]
-    with companion(argv, cwd=ROOT) as line:
+    argv = [sys.executable, "-m", "testbed.local_aws", "serve", "--docker", "--port", "0"]
+    with companion(argv, cwd=Path.cwd()) as line:
         yield S3Endpoint(**json.loads(line))
 
 

@@ -93,10 +93,8 @@ def parameters(config: Config, environment: str) -> dict[str, str]:
         "ReservedConcurrency": str(config.function.reserved_concurrency),
         "LogRetentionDays": str(config.function.log_retention_days),
         "Trigger": config.function.trigger,
-        "FitPx": str(config.resize.fit_px),
-        "MaxObjectMb": str(config.resize.max_object_mb),
-        "MaxMegapixels": str(config.resize.max_megapixels),
         "Driver": config.environment(environment).driver,
+        **config.own_parameters(environment),
     }
 
 

@@ -18,21 +18,21 @@ from urllib.parse import urlsplit
 
 import boto3
 import pytest
+from testbed.addresses import bridge_gateway
+from testbed.local_aws import ROOT, _written_at, running
 
 from deployer.aws.metrics import Metrics
 from deployer.errors import DeployerError
 from deployer.judge.counts import Counts
-from rehearsal.addresses import bridge_gateway
 from rehearsal.ledger import Counted, metric_data
-from rehearsal.local_aws import ROOT, _written_at, running
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 
 def serve(*options: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
-    """Start `python -m rehearsal.local_aws serve` and return it with what it printed."""
+    """Start `python -m testbed.local_aws serve` and return it with what it printed."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "rehearsal.local_aws", "serve", *options],
+        [sys.executable, "-m", "testbed.local_aws", "serve", *options],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -1,7 +1,7 @@
 """A local AWS (MiniStack) on loopback and, for containers, on the Docker bridge; never on the LAN.
 
-Shell. `running()` is the context manager the rehearsal uses, `python -m rehearsal.local_aws serve` the same
-for other programs. MiniStack belongs to a watchdog process (`rehearsal/watchdog.py`), so nothing is left
+Shell. `running()` is the context manager that rehearsal and smoke test use, `python -m testbed.local_aws serve` the same
+for other programs. MiniStack belongs to a watchdog process (`testbed/watchdog.py`), so nothing is left
 behind even when this process is killed.
 """
 
@@ -24,10 +24,11 @@ from typing import IO
 
 from deployer.errors import DeployerError
 from deployer.image.docker import find_docker
-from rehearsal.addresses import bridge_gateway, reserve_port
+from testbed.addresses import bridge_gateway, reserve_port
 
-ROOT = Path(__file__).resolve().parent.parent
-RUN_DIRECTORY = ROOT / "rehearsal" / ".run"
+# Below the folder it is started in, which is the repository's.
+RUN_DIRECTORY = Path("build") / "local-aws"
+ENVIRONMENT = Path(".venv-local-aws")
 REGION = "eu-central-1"
 ACCOUNT_ID = "000000000000"
 START_ATTEMPTS = 3
@@ -109,8 +110,7 @@ def find_python() -> str:
     if named := os.environ.get("LOCAL_AWS_PYTHON"):
         candidate = Path(named)
     else:
-        folder = ROOT / ".venv-local-aws"
-        candidate = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        candidate = ENVIRONMENT.absolute() / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not candidate.exists():
         raise DeployerError(
             "the local AWS is not installed",
@@ -134,7 +134,7 @@ def _start(
     """Start the watchdog and wait until the local AWS it owns answers."""
     run_id = f"rehearsal-{uuid.uuid4().hex[:12]}"
     RUN_DIRECTORY.mkdir(parents=True, exist_ok=True)
-    log_path = RUN_DIRECTORY / f"local-aws-{port}.log"
+    log_path = RUN_DIRECTORY.absolute() / f"local-aws-{port}.log"
     for old in sorted(RUN_DIRECTORY.glob("local-aws-*.log"), key=_written_at)[:-KEPT_LOGS]:
         old.unlink(missing_ok=True)
     log_path.unlink(missing_ok=True)
@@ -148,7 +148,7 @@ def _start(
         start_new_session=os.name == "posix",
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
-    server = str(Path(__file__).with_name("local_aws_server.py"))
+    server = str(Path(__file__).with_name("ministack.py"))
     orders = {
         "command": [python, server, *(f"{address}:{port}" for address in addresses)],
         "environment": _server_environment(run_id, port, region, state, docker),
@@ -275,7 +275,7 @@ def serve(options: argparse.Namespace, output: IO[str]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line; expected errors are printed in three parts and end with status 1."""
-    parser = argparse.ArgumentParser(prog="python -m rehearsal.local_aws", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m testbed.local_aws", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("serve", help="run a local AWS until standard input closes")
     command.add_argument("--docker", action=argparse.BooleanOptionalAction, default=True)

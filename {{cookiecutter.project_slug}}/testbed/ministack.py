@@ -1,6 +1,6 @@
 """Run MiniStack inside its own environment, bound to the given addresses only.
 
-Shell; started by `rehearsal/watchdog.py` with `.venv-local-aws`'s Python, so nothing of this repository is
+Shell; started by `testbed/watchdog.py` with `.venv-local-aws`'s Python, so nothing of this repository is
 imported. It ends when its standard input closes, so that it cannot outlive the watchdog either.
 """
 
