@@ -118,4 +118,4 @@ def test_every_setting_of_the_file_is_one_of_the_code():
     shown = text.partition("[environments.production]")[2]
     keys = {line.split("=")[0].strip() for line in shown.splitlines() if line and line[0].isalpha()}
     assert keys <= set(config.Environment.model_fields)
-    assert set(config.Environment.model_fields) - keys <= {"settle_s"}
+    assert set(config.Environment.model_fields) - keys <= {"settle_s", "variables", "parameters"}

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 from testbed.addresses import bridge_gateway
-from testbed.local_aws import ROOT, _written_at, running
+from testbed.local_aws import _written_at, running
 
 from deployer.aws.metrics import Metrics
 from deployer.errors import DeployerError
@@ -33,7 +33,6 @@ def serve(*options: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
     """Start `python -m testbed.local_aws serve` and return it with what it printed."""
     process = subprocess.Popen(
         [sys.executable, "-m", "testbed.local_aws", "serve", *options],
-        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

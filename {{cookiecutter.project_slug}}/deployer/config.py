@@ -26,7 +26,7 @@ _ALARM_ARN = re.compile(r"^arn:[a-z-]+:cloudwatch:([a-z0-9-]+):\d{12}:alarm:(.+)
 Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
 
 
-# What the deployer passes on without knowing it: the function's own variables, and the owner's own parameters.
+# What the deployer passes on without knowing it: the function's variables, and the owner's own parameters.
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]+$")]
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
 Variables = dict[VariableName, str | int]

@@ -1,7 +1,7 @@
 """A local AWS (MiniStack) on loopback and, for containers, on the Docker bridge; never on the LAN.
 
-Shell. `running()` is the context manager that rehearsal and smoke test use, `python -m testbed.local_aws serve` the same
-for other programs. MiniStack belongs to a watchdog process (`testbed/watchdog.py`), so nothing is left
+Shell. `running()` is the context manager that rehearsal and smoke test use, `python -m testbed.local_aws serve`
+the same for other programs. MiniStack belongs to a watchdog process (`testbed/watchdog.py`), so nothing is left
 behind even when this process is killed.
 """
 

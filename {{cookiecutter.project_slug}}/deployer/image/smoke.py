@@ -117,9 +117,7 @@ def _container(config: Config, image: BuiltImage, s3: S3Endpoint, name: str) -> 
         "AWS_LAMBDA_FUNCTION_TIMEOUT": str(config.function.timeout_s),
         "NO_PROXY": "*",
         "RESIZED_BUCKET": RESIZED,
-        "FIT_PX": "0",
-        "MAX_OBJECT_MB": str(config.resize.max_object_mb),
-        "MAX_MEGAPIXELS": str(config.resize.max_megapixels),
+        **config.variables("staging"),
     }
     return [
         *("run", "--detach", "--name", name, "--pull", "never", "--platform", image.platform),
