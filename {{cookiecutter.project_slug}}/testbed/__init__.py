@@ -1,1 +1,1 @@
-"""Where does it run without AWS? A local AWS, and what smoke tests need. Nothing with credentials imports it."""
+"""Where does it run without AWS? A local AWS, and the fixtures of smoke tests."""

@@ -1,8 +1,8 @@
 """A local AWS (MiniStack) on loopback and, for containers, on the Docker bridge; never on the LAN.
 
-Shell. `running()` is the context manager that rehearsal and smoke test use, `python -m testbed.local_aws serve`
-the same for other programs. MiniStack belongs to a watchdog process (`testbed/watchdog.py`), so nothing is left
-behind even when this process is killed.
+Shell. `running()` is the context manager that rehearsal and smoke test use; `python -m testbed.local_aws serve`
+is the same for other programs. MiniStack belongs to a watchdog process (`testbed/watchdog.py`), so nothing is
+left behind even when this process is killed.
 """
 
 from __future__ import annotations
