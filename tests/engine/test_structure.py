@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -236,3 +237,17 @@ def test_a_circle_is_found():
 def test_an_effect_is_found():
     """An effect in a pure module is found, also inside a function."""
     assert {"boto3", "subprocess"} <= imports("import boto3\ndef f():\n    from subprocess import run\n")
+
+
+def test_the_map_shows_the_table():
+    """deployer/README.md has a row for every room, and its last column names what the table allows."""
+    rows = {}
+    for line in (DEPLOYER / "README.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `"):
+            rows.update({name.strip("`/").replace("/", "."): cells[-1] for name in cells[0].split(", ")})
+    assert {name for key in rows for name in key.replace("`", "").split()} == {*ALLOWED, *WORDS}
+    for room in ("image", "release", "rollout"):
+        assert set(re.findall(r"`(\w+)/`", rows[room])) == ALLOWED[room], room
+    assert "everything" in rows["cli"]
+    assert set(re.findall(r"`(\w+)/`", rows["aws"])) == {noun.partition(".")[0] for noun in NOUNS}
