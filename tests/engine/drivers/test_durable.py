@@ -508,6 +508,27 @@ class TestPackage:
         )
         assert {"rich", "typer", "PIL"} & set(ast.literal_eval(told.stdout)) == set()
 
+    def test_only_the_rooms_it_needs(self, tmp_path: Path):
+        """The handler imports from what is packed alone: no commands, no image, no page of charts are in it."""
+        packed = dict(package._sources(GENERATED))
+        for name, body in packed.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(body)
+        rooms = {name.split("/")[1] for name in packed if name.count("/") > 1}
+        assert rooms == {"aws", "canary", "drivers", "judge", "release", "report", "rollout"}
+        assert not [name for name in packed if "/page/" in name or name.endswith("console.py")]
+        code = "import deployer.durable; print(deployer.__file__)"
+        environ = {**os.environ, "AWS_DEFAULT_REGION": "eu-west-1", "PYTHONPATH": str(tmp_path)}
+        told = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environ,
+        )
+        assert Path(told.stdout.strip()).is_relative_to(tmp_path)
+
     def test_every_client_has_its_data(self):
         """Each AWS service `deployer.aws.client` makes a client of is described in the package."""
         source = (GENERATED / "deployer/aws/client.py").read_text(encoding="utf-8")
