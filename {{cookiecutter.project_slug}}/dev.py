@@ -47,7 +47,7 @@ LINTERS = (
     "check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml",
     "check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml",
     "hadolint --failure-threshold warning Dockerfile",
-    "cfn-lint infra/*.yaml",
+    "cfn-lint infra/bootstrap.yaml infra/codedeploy.yaml infra/service.yaml",
 )
 CACHES = (".pytest_cache", ".ruff_cache", ".mypy_cache", ".hypothesis")
 LEFTOVERS = (".venv", ".venv-local-aws", "build", ".cache", "deployer.egg-info", *CACHES)

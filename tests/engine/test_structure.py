@@ -13,7 +13,7 @@ import pytest
 from generating import GENERATED
 
 DEPLOYER = GENERATED / "deployer"
-WORDS = {"clock", "config", "context", "errors", "github", "model", "web"}
+WORDS = {"clock", "config", "context", "errors", "github", "model", "validation", "web"}
 NOUNS = {"judge.counts", "canary.decision", "canary.marker"}
 # What each room may import besides itself and the words; `room.module` is one module of a room.
 ALLOWED: dict[str, set[str]] = {
@@ -33,7 +33,8 @@ ALLOWED: dict[str, set[str]] = {
 DOORS = {"__main__", "durable"}
 PURE_ROOMS = {"judge", "canary", "report.page"}
 PURE = {
-    *("errors", "model", "config", "context", "aws.observed", "image.findings", "release.plan"),
+    *("errors", "model", "config", "context", "validation", "aws.observed", "image.findings"),
+    *("release.plan", "release.template", "release.permissions", "release.merge"),
     *("report.text", "report.mermaid", "drivers.handover", "drivers.codedeploy", "drivers.costs"),
 }
 HOMES = {

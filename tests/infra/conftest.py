@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +12,10 @@ import pytest
 from botocore.config import Config
 from testbed.local_aws import running
 
-from rules.templates import BOOTSTRAP, SERVICE, text
+from deployer import config
+from deployer.release import sources
+from deployer.release.template import render
+from rules.templates import BOOTSTRAP, INFRA, SERVICE, merged
 
 ACCOUNT = "000000000000"
 # The local AWS knows neither the resource type AWS::IAM::OIDCProvider nor the IAM calls behind it, so the
@@ -24,17 +29,28 @@ BOOTSTRAP_PARAMETERS = {
     "GitHubRepositoryId": "456",
     "ExistingOidcProviderArn": PROVIDER,
 }
+ROOT = INFRA.parent
+ANSWERS = {
+    "project_name": "Image Resizer",
+    "description": "",
+    "project_slug": NAME,
+    "aws_region": "eu-central-1",
+    "architecture": "x86_64",
+}
+# The template's deploy.toml as it is generated, and what it makes of the templates.
+SETTINGS = config.parse(
+    re.sub(
+        r'"\{\{ cookiecutter\.(\w+).*?\}\}"',
+        lambda answer: json.dumps(ANSWERS[answer[1]]),
+        (ROOT / "deploy.toml").read_text(encoding="utf-8"),
+    )
+)
+DESIRED = sources.desired(ROOT, SETTINGS, "production")
+SERVICE_BODY = render(DESIRED.template, name=SERVICE)
+BOOTSTRAP_BODY = render(merged(BOOTSTRAP), name=BOOTSTRAP)
 SERVICE_PARAMETERS = {
+    **DESIRED.parameters,
     "ImageUri": f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com/{NAME}@sha256:{'1' * 64}",
-    "Architecture": "x86_64",
-    "MemoryMb": "1024",
-    "TimeoutS": "60",
-    "ReservedConcurrency": "10",
-    "LogRetentionDays": "30",
-    "Trigger": "s3",
-    "FitPx": "0",
-    "MaxObjectMb": "25",
-    "MaxMegapixels": "50",
 }
 
 Client = Callable[[str], Any]
@@ -98,8 +114,8 @@ class Stacks:
 
     def service(self, function: str, *, update: bool = False, **changed: str) -> Outputs:
         """Create or update the service stack of a function."""
-        parameters = {"FunctionName": function, **SERVICE_PARAMETERS, **changed}
-        return self.apply(function, text(SERVICE), parameters, update=update)
+        parameters = {**SERVICE_PARAMETERS, "FunctionName": function, **changed}
+        return self.apply(function, SERVICE_BODY, parameters, update=update)
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +127,7 @@ def stacks(client: Client) -> Stacks:
 @pytest.fixture(scope="session")
 def bootstrap(stacks: Stacks) -> Outputs:
     """Create the bootstrap stack once and return its outputs."""
-    return stacks.apply(f"{NAME}-bootstrap", text(BOOTSTRAP), BOOTSTRAP_PARAMETERS)
+    return stacks.apply(f"{NAME}-bootstrap", BOOTSTRAP_BODY, BOOTSTRAP_PARAMETERS)
 
 
 @pytest.fixture(scope="session")

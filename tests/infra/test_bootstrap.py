@@ -8,13 +8,13 @@ import pytest
 
 from rules import bootstrap as rules
 from rules import trust as trust_rules
-from rules.templates import BOOTSTRAP, Rule, parse, text
+from rules.templates import BOOTSTRAP, PERMISSIONS, Rule, merged, text
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
 def test_bootstrap_keeps_the_rule(rule: Rule) -> None:
     """The template as it is breaks no rule."""
-    assert rule(parse(text(BOOTSTRAP))) == []
+    assert rule(merged(BOOTSTRAP)) == []
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Mutant:
     old: str
     new: str
     finding: str
+    file: str = BOOTSTRAP
 
 
 MUTANTS = {
@@ -162,6 +163,40 @@ MUTANTS = {
         "                  - lambda:AddPermission",
         "ProductionDeployRole allows lambda:AddPermission",
     ),
+    "the smoke tests reach every version": Mutant(
+        rules.smoke_role_tries_what_is_live,
+        "function:${FunctionName}-staging:live",
+        "function:${FunctionName}-staging:*",
+        "StagingSmokeRole invokes",
+    ),
+    "the smoke tests deploy": Mutant(
+        rules.smoke_role_tries_what_is_live,
+        "smoke:\n",
+        "smoke:\n  - {Action: lambda:UpdateAlias, Resource: '${FunctionName}'}\n",
+        "StagingSmokeRole allows lambda:UpdateAlias",
+        PERMISSIONS,
+    ),
+    "the smoke tests touch another's bucket": Mutant(
+        rules.resources_are_scoped,
+        "${FunctionName}-resized-${AWS::AccountId}/smoke/*",
+        "other-resized-${AWS::AccountId}/smoke/*",
+        "StagingSmokeRole allows s3:DeleteObject",
+        PERMISSIONS,
+    ),
+    "the function may do everything with objects": Mutant(
+        rules.no_action_has_a_wildcard,
+        "Action: s3:PutObject",
+        "Action: s3:Put*",
+        "ProductionBoundary allows s3:Put*",
+        PERMISSIONS,
+    ),
+    "the stack reads what is in the buckets": Mutant(
+        rules.made_roles_have_a_ceiling,
+        "      - s3:GetBucketLocation",
+        "      - s3:GetObject",
+        "StagingStackRole allows s3:GetObject",
+        PERMISSIONS,
+    ),
     "the push role deletes images": Mutant(
         rules.github_roles_grant_only_the_flow,
         "                  - ecr:PutImage",
@@ -256,9 +291,10 @@ MUTANTS = {
 @pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS.keys())
 def test_rule_refuses_the_mutant(mutant: Mutant) -> None:
     """A rule finds the template that breaks it, and says where."""
-    original = text(BOOTSTRAP)
+    original = text(mutant.file)
     assert mutant.old in original
-    findings = mutant.rule(parse(original.replace(mutant.old, mutant.new)))
+    changed = {mutant.file.removesuffix(".yaml"): original.replace(mutant.old, mutant.new)}
+    findings = mutant.rule(merged(BOOTSTRAP, **changed))
     assert any(mutant.finding in finding for finding in findings), findings
 
 

@@ -12,19 +12,22 @@ from deployer.aws.observed import StackState
 from deployer.aws.stack import Stack
 from deployer.clock import SystemClock
 from deployer.errors import DeployerError
+from deployer.release.template import render
 from infra.conftest import (
     ACCOUNT,
+    BOOTSTRAP_BODY,
     BOOTSTRAP_PARAMETERS,
     NAME,
     PROVIDER,
+    SERVICE_BODY,
     SERVICE_PARAMETERS,
     Client,
     Outputs,
     Stacks,
 )
-from rules.templates import BOOTSTRAP, SERVICE, text
+from rules.templates import SERVICE, merged, text
 
-PRODUCTION = f"{NAME}-production"
+PRODUCTION, STAGING = f"{NAME}-production", f"{NAME}-staging"
 FUNCTION_ARN = f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:{PRODUCTION}"
 
 
@@ -35,6 +38,7 @@ def test_bootstrap_outputs_are_complete(bootstrap: Outputs) -> None:
         "StagingDeployRoleArn": "deploy-staging",
         "ProductionDeployRoleArn": "deploy-production",
         "StagingStackRoleArn": "stack-staging",
+        "StagingSmokeRoleArn": "smoke-staging",
         "ProductionStackRoleArn": "stack-production",
     }
     expected = {key: f"arn:aws:iam::{ACCOUNT}:role/{NAME}-{role}" for key, role in roles.items()}
@@ -82,7 +86,7 @@ def test_repository_is_immutable_and_open_to_lambda(client: Client, bootstrap: O
 def test_bootstrap_refuses_a_subject_that_is_a_pattern(stacks: Stacks, subject: str) -> None:
     """CloudFormation itself refuses a subject that would match more than one repository."""
     with pytest.raises(ClientError, match="GitHubSubject"):
-        stacks.apply("refused", text(BOOTSTRAP), BOOTSTRAP_PARAMETERS | {"GitHubSubject": subject})
+        stacks.apply("refused", BOOTSTRAP_BODY, BOOTSTRAP_PARAMETERS | {"GitHubSubject": subject})
 
 
 def test_first_deployment_points_the_alias_at_version_1(client: Client, service: Outputs) -> None:
@@ -213,22 +217,22 @@ def test_first_creation_that_fails_can_be_tried_again(client: Client) -> None:
     """A first stack that fails names its reason and leaves nothing in the way of the corrected template."""
     function, said = "retried-staging", list[str]()
     right = "      FunctionName: !Ref Function\n      Qualifier: live\n"
-    wrong = right.replace("!Ref Function", "no-such-function")
+    wrong = text(SERVICE).replace(right, right.replace("!Ref Function", "no-such-function"))
     assert right in text(SERVICE)
 
     def create(template: str) -> StackState:
         stack = Stack(client("cloudformation"), function, SystemClock())
-        parameters = {"FunctionName": function, **SERVICE_PARAMETERS}
+        parameters = {**SERVICE_PARAMETERS, "FunctionName": function}
         proposed = stack.propose(template, parameters, exists=stack.read() is not None)
         assert proposed is not None
         return stack.execute(proposed, say=said.append)
 
     with pytest.raises(DeployerError, match="failed and was deleted") as caught:
-        create(text(SERVICE).replace(right, wrong))
+        create(render(merged(SERVICE, service=wrong), name=SERVICE))
     assert "no-such-function" in (caught.value.found or "")
     assert said[-1] == f"stack {function}: DELETE_COMPLETE"
 
-    assert create(text(SERVICE)).status == "CREATE_COMPLETE"
+    assert create(SERVICE_BODY).status == "CREATE_COMPLETE"
 
 
 def test_concurrency_can_be_left_unreserved(stacks: Stacks) -> None:
@@ -286,6 +290,9 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/{NAME}"
         ("stack-production", "logs:DescribeResourcePolicies", "*"),
         ("stack-production", "sns:Subscribe", f"{TOPIC}-production-rollouts"),
         ("stack-production", "s3:PutBucketNotification", f"arn:aws:s3:::{PRODUCTION}-source-{ACCOUNT}"),
+        ("smoke-staging", "lambda:InvokeFunction", f"{STAGING_ARN}:live"),
+        ("smoke-staging", "s3:PutObject", f"arn:aws:s3:::{STAGING}-source-{ACCOUNT}/smoke/a.jpg"),
+        ("smoke-staging", "s3:GetObject", f"arn:aws:s3:::{STAGING}-resized-{ACCOUNT}/smoke/a.jpg"),
     ],
 )
 def test_role_may(client: Client, bootstrap: Outputs, role: str, action: str, resource: str) -> None:
@@ -318,6 +325,12 @@ def test_role_may(client: Client, bootstrap: Outputs, role: str, action: str, re
         ("stack-production", "s3:GetObject", f"arn:aws:s3:::{PRODUCTION}-source-{ACCOUNT}/a.jpg"),
         ("stack-production", "iam:CreateRole", f"{ROLE}-production-function"),
         ("stack-production", "iam:AttachRolePolicy", f"{ROLE}-production-function"),
+        ("smoke-staging", "lambda:InvokeFunction", STAGING_ARN),
+        ("smoke-staging", "lambda:InvokeFunction", f"{STAGING_ARN}:2"),
+        ("smoke-staging", "lambda:InvokeFunction", f"{FUNCTION_ARN}:live"),
+        ("smoke-staging", "lambda:UpdateAlias", STAGING_ARN),
+        ("smoke-staging", "s3:GetObject", f"arn:aws:s3:::{STAGING}-source-{ACCOUNT}/holiday.jpg"),
+        ("smoke-staging", "s3:PutObject", f"arn:aws:s3:::{PRODUCTION}-source-{ACCOUNT}/smoke/a.jpg"),
         ("deploy-production", "iam:PassRole", f"{ROLE}-stack-production"),
         ("deploy-staging", "iam:PassRole", f"{ROLE}-stack-production"),
     ],

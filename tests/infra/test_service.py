@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from rules import service as rules
-from rules.templates import BOOTSTRAP, SERVICE, Rule, grants, parse, text
+from rules.templates import BOOTSTRAP, PERMISSIONS, SERVICE, Rule, grants, merged, parse, text
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
 def test_service_keeps_the_rule(rule: Rule) -> None:
     """The template as it is breaks no rule."""
-    assert rule(parse(text(SERVICE))) == []
+    assert rule(merged(SERVICE)) == []
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,10 @@ class Mutant:
     old: str
     new: str
     finding: str
+    file: str = SERVICE
 
 
-SOURCE_ARN = "!Sub arn:${AWS::Partition}:s3:::${FunctionName}-source-${AWS::AccountId}"
+SOURCE_ARN = "arn:${AWS::Partition}:s3:::${FunctionName}-source-${AWS::AccountId}"
 
 MUTANTS = {
     "the image is written down": Mutant(
@@ -85,7 +87,7 @@ MUTANTS = {
     ),
     "any bucket invokes": Mutant(
         rules.only_ours_invoke,
-        f"      SourceArn: {SOURCE_ARN}\n",
+        f"      SourceArn: !Sub {SOURCE_ARN}\n",
         "",
         "SourceBucketPermission has SourceArn None",
     ),
@@ -187,19 +189,25 @@ MUTANTS = {
         "FunctionRole has no boundary",
     ),
     "the function does anything in S3": Mutant(
-        rules.function_has_few_rights, "Action: s3:PutObject", "Action: s3:*", "FunctionRole allows s3:*"
+        rules.function_has_few_rights,
+        "Action: s3:PutObject",
+        "Action: s3:*",
+        "FunctionRole allows s3:*",
+        PERMISSIONS,
     ),
     "the function reads every bucket": Mutant(
         rules.function_has_few_rights,
-        f"- s3:GetObjectVersion\n                Resource: {SOURCE_ARN}/*",
-        '- s3:GetObjectVersion\n                Resource: "*"',
+        f"- s3:GetObjectVersion\n    Resource: {SOURCE_ARN}/*",
+        '- s3:GetObjectVersion\n    Resource: "*"',
         "FunctionRole allows s3:GetObject on *",
+        PERMISSIONS,
     ),
     "the function writes to its own source": Mutant(
         rules.function_has_few_rights,
         "- s3:GetObject\n",
         "- s3:PutObject\n",
         "FunctionRole may write to its own source",
+        PERMISSIONS,
     ),
     "the guard's role has no ceiling": Mutant(
         rules.function_has_few_rights,
@@ -279,9 +287,10 @@ MUTANTS = {
 @pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS.keys())
 def test_rule_refuses_the_mutant(mutant: Mutant) -> None:
     """A rule finds the template that breaks it, and says where."""
-    original = text(SERVICE)
+    original = text(mutant.file)
     assert mutant.old in original
-    findings = mutant.rule(parse(original.replace(mutant.old, mutant.new)))
+    changed = {mutant.file.removesuffix(".yaml"): original.replace(mutant.old, mutant.new)}
+    findings = mutant.rule(merged(SERVICE, **changed))
     assert any(mutant.finding in finding for finding in findings), findings
 
 
@@ -293,19 +302,17 @@ def test_every_rule_has_a_mutant() -> None:
 CEILINGS = [("Boundary", "FunctionRole"), ("GuardBoundary", "GuardRole")]
 
 
-@pytest.mark.parametrize("environment", ["staging", "production"])
-@pytest.mark.parametrize(("ceiling", "role"), CEILINGS, ids=[role for _, role in CEILINGS])
-def test_ceiling_is_what_the_role_is_granted(environment: str, ceiling: str, role: str) -> None:
-    """Each boundary in bootstrap.yaml allows what service.yaml grants the role below it, and nothing more."""
+def ceiling_differs(environment: str, ceiling: str, role: str, **changed: str) -> dict[str, Any]:
+    """Return what a role is granted and its boundary does not allow, or the other way round."""
     granted = {
         action: str(grant.resources[0]).replace("${FunctionName}", "${FunctionName}-" + environment)
-        for grant in grants(parse(text(SERVICE)))
+        for grant in grants(merged(SERVICE, **changed))
         if grant.holder == role
         for action in grant.actions
     }
     allowed = {
         action: str(grant.resources[0])
-        for grant in grants(parse(text(BOOTSTRAP)))
+        for grant in grants(merged(BOOTSTRAP, **changed))
         if grant.holder == f"{environment.capitalize()}{ceiling}"
         for action in grant.actions
     }
@@ -314,7 +321,54 @@ def test_ceiling_is_what_the_role_is_granted(environment: str, ceiling: str, rol
     arn = f"arn:${{AWS::Partition}}:sqs:${{AWS::Region}}:${{AWS::AccountId}}:{name}"
     if "sqs:SendMessage" in granted:
         granted["sqs:SendMessage"] = str({"Fn::Sub": arn})
-    assert allowed == granted
+    return {
+        action: (granted.get(action), allowed.get(action))
+        for action in granted.keys() | allowed.keys()
+        if granted.get(action) != allowed.get(action)
+    }
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+@pytest.mark.parametrize(("ceiling", "role"), CEILINGS, ids=[role for _, role in CEILINGS])
+def test_ceiling_is_what_the_role_is_granted(environment: str, ceiling: str, role: str) -> None:
+    """Each boundary allows what the role below it is granted, and nothing more."""
+    assert ceiling_differs(environment, ceiling, role) == {}
+
+
+def test_a_right_beside_the_permissions_is_found() -> None:
+    """A right that is written into service.yaml alone is above the ceiling, where it is worth nothing."""
+    alone = "              # Lambda sends to the on-failure destination with the function's own role.\n"
+    statement = (
+        "              - {Effect: Allow, Action: s3:DeleteObject, Resource: !Sub 'x/${FunctionName}'}\n"
+    )
+    assert alone in text(SERVICE)
+    changed = text(SERVICE).replace(alone, statement + alone)
+    found = ceiling_differs("production", "Boundary", "FunctionRole", service=changed)
+    assert found.keys() == {"s3:DeleteObject"}
+
+
+def test_a_right_of_the_permissions_reaches_role_and_ceiling() -> None:
+    """A right that is added to permissions.yaml is granted and allowed, in both environments."""
+    added = "function:\n  - {Action: dynamodb:PutItem, Resource: 'table/${FunctionName}'}\n"
+    changed = text(PERMISSIONS).replace("function:\n", added)
+    granted = [g for g in grants(merged(SERVICE, permissions=changed)) if "dynamodb:PutItem" in g.actions]
+    allowed = [g for g in grants(merged(BOOTSTRAP, permissions=changed)) if "dynamodb:PutItem" in g.actions]
+    assert [(g.holder, g.resources) for g in granted] == [
+        ("FunctionRole", ({"Fn::Sub": "table/${FunctionName}"},))
+    ]
+    assert [(g.holder, g.resources) for g in allowed] == [
+        ("StagingBoundary", ({"Fn::Sub": "table/${FunctionName}-staging"},)),
+        ("ProductionBoundary", ({"Fn::Sub": "table/${FunctionName}-production"},)),
+    ]
+    for environment in ("staging", "production"):
+        assert ceiling_differs(environment, "Boundary", "FunctionRole", permissions=changed) == {}
+
+
+def test_no_right_of_the_sample_is_in_the_templates() -> None:
+    """Without permissions.yaml the function has its log and its queue, and the stack role makes no bucket."""
+    for name in (SERVICE, BOOTSTRAP):
+        actions = {a for grant in grants(parse(text(name))) for a in grant.actions}
+        assert not {a for a in actions if a.startswith("s3:")}, name
 
 
 def test_names_fit_what_is_made_of_them() -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from deployer.errors import DeployerError, Exit
 from deployer.model import MAX_STEPS, GateSettings, OnLowTraffic, OnSlow, Outcome, RolloutPlan, Step
+from deployer.validation import describe, refused
 
 ALIAS = "live"
 # A GitHub job ends after six hours. One GetMetricData gives the minutes of about a week.
@@ -271,30 +271,4 @@ def parse(text: str, *, name: str = "deploy.toml") -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        problems = [_describe(detail) for detail in error.errors()]
-        raise DeployerError(
-            f"`{name}` has {len(problems)} value{'s' if len(problems) > 1 else ''} that cannot be used",
-            found="\n".join(problems),
-            hint=f"correct {name}, then run `deployer doctor --offline`",
-            exit_code=Exit.USAGE,
-        ) from error
-
-
-def _describe(detail: ErrorDetails) -> str:
-    """Say in one line which key holds what, and what it may hold."""
-    key = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in detail["loc"]))
-    found = detail["input"]
-    context = detail.get("ctx", {})
-    match detail["type"]:
-        case "missing":
-            return f"{key}: missing, expected a value"
-        case "extra_forbidden":
-            return f"{key}: unknown key, expected one of the documented keys of that table"
-        case "literal_error":
-            return f"{key}: found `{found}`, expected {context['expected']}"
-        case "value_error":
-            return f"{key}: expected {context['error']}".removeprefix(": ")
-        case "string_pattern_mismatch":
-            return f"{key}: found `{found}`, expected text like {context['pattern']}"
-    message = detail["msg"].removeprefix("Input should be ").removeprefix("Value should have ")
-    return f"{key}: found `{found}`, expected {message}"
+        raise refused(name, [describe(detail) for detail in error.errors()]) from error

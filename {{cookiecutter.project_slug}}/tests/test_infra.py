@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import pytest
 from rules import bootstrap, service
-from rules.templates import BOOTSTRAP, SERVICE, Rule, parse, text
+from rules.templates import BOOTSTRAP, INFRA, SERVICE, Rule, merged
+
+from deployer.config import load
+from deployer.release import sources
 
 
 @pytest.mark.parametrize("rule", bootstrap.RULES, ids=lambda rule: rule.__name__)
 def test_bootstrap_keeps_the_rule(rule: Rule) -> None:
     """What GitHub may do in the account breaks no rule."""
-    assert rule(parse(text(BOOTSTRAP))) == []
+    assert rule(merged(BOOTSTRAP)) == []
 
 
 @pytest.mark.parametrize("rule", service.RULES, ids=lambda rule: rule.__name__)
 def test_service_keeps_the_rule(rule: Rule) -> None:
     """The function and all around it break no rule."""
-    assert rule(parse(text(SERVICE))) == []
+    assert rule(merged(SERVICE)) == []
+
+
+def test_settings_and_rights_fit_the_templates() -> None:
+    """Variables, parameters and rights merge into both templates for both environments, as in a release."""
+    root = INFRA.parent
+    sources.check(root, load(root / "deploy.toml"))

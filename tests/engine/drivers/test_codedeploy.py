@@ -21,6 +21,7 @@ from deployer.errors import DeployerError, Exit
 from deployer.model import RolloutState, Routing
 from deployer.rollout.run import Stop
 from engine.fakes import FakeAws, VirtualClock
+from generating import GENERATED
 
 NAME = "image-resizer-production"
 ALARMS = (f"{NAME}-errors",)
@@ -351,7 +352,8 @@ class TestCommand:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "deploy.toml").write_text(SETTINGS.replace("alarms", "final_bake_s = 300\nalarms"))
         (tmp_path / "infra").mkdir()
-        (tmp_path / "infra" / "service.yaml").write_text("")
+        for name in ("service.yaml", "permissions.yaml"):
+            (tmp_path / "infra" / name).write_bytes((GENERATED / "infra" / name).read_bytes())
         aws = FakeAws()
         aws.cloudformation = NoStack()  # type: ignore[attr-defined]
         aws.metrics = LastWeek  # type: ignore[assignment,method-assign]

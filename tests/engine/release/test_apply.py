@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -17,7 +18,8 @@ from deployer.release.plan import Desired
 IMAGE = "repo@sha256:" + "a" * 64
 OTHER = "repo@sha256:" + "b" * 64
 PARAMETERS = {"FunctionName": "fn", "MemoryMb": "1024", "TimeoutS": "60", "Architecture": "arm64"}
-WANTED = Release(Desired("template", PARAMETERS, OTHER), "commit of today")
+TEMPLATE = {"Resources": {"Function": {"Properties": {"Timeout": 60}}}}
+WANTED = Release(Desired(TEMPLATE, PARAMETERS, OTHER), "commit of today")
 
 
 @dataclass
@@ -76,9 +78,10 @@ class FakeStack:
     """A stack, as `apply` sees it."""
 
     function: FakeFunction
-    state: StackState | None = StackState("UPDATE_COMPLETE", "template", PARAMETERS, {})
+    state: StackState | None = StackState("UPDATE_COMPLETE", TEMPLATE, PARAMETERS, {})
     name: str = "fn"
     proposed: list[dict[str, str]] = field(default_factory=list)
+    templates: list[str] = field(default_factory=list)
 
     def read(self) -> StackState | None:
         """Return the stack as it is."""
@@ -88,6 +91,7 @@ class FakeStack:
         """Note what would change."""
         assert exists == (self.state is not None)
         self.proposed.append(dict(parameters))
+        self.templates.append(template)
         return ChangeSet("id", "stack id", ("modify Function AWS::Lambda::Function",))
 
     def execute(self, change_set, *, say) -> StackState:
@@ -95,7 +99,7 @@ class FakeStack:
         if self.state is None:
             self.function.exists = True
             self.function.alias_state = AliasState(Routing("1"), "r1")
-        self.state = StackState("UPDATE_COMPLETE", "template", self.proposed[-1], {})
+        self.state = StackState("UPDATE_COMPLETE", json.loads(self.templates[-1]), self.proposed[-1], {})
         self.function.done.append("stack")
         return self.state
 
@@ -148,6 +152,29 @@ def test_a_changed_setting_keeps_image_version_and_marker_in_the_stack():
         {**PARAMETERS, "MemoryMb": "2048", "ImageUri": IMAGE, "LiveVersion": "41", "LiveDescription": "mine"}
     ]
     assert function.done == ["stack", "wait", "update code", "wait", "publish 42"]
+
+
+YAML = "# a comment\nResources:\n  Function:\n    Properties:\n      Timeout: 60\n"
+
+
+@pytest.mark.parametrize(
+    ("live", "proposals"),
+    [
+        pytest.param(YAML, 0, id="the same in YAML"),
+        pytest.param(YAML.replace("60", "30"), 1, id="another in YAML"),
+        pytest.param("a: [", 1, id="no YAML"),
+        pytest.param({"Resources": {}}, 1, id="another in JSON"),
+    ],
+)
+def test_templates_are_compared_as_data(live, proposals):
+    """What is deployed in YAML, as every stack before, is compared like JSON; afterwards it is JSON, and the same."""
+    function = FakeFunction()
+    stack = FakeStack(function, state=StackState("UPDATE_COMPLETE", live, PARAMETERS, {}))
+    release = replace(WANTED, desired=replace(WANTED.desired, image_uri=IMAGE))
+    for _ in range(2):
+        apply(function, stack, release, say=lambda _: None)
+        assert len(stack.templates) == proposals
+    assert set(stack.templates) <= {'{"Resources":{"Function":{"Properties":{"Timeout":60}}}}'}
 
 
 def test_nothing_changes_while_traffic_is_shifted():

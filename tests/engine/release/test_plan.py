@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from deployer.aws.observed import FunctionState, Observed, StackState
 from deployer.model import AliasState, Marker, RolloutState, Routing
@@ -10,16 +13,26 @@ from deployer.release import plan as plans
 from deployer.report import text as report
 
 PARAMETERS = {"FunctionName": "fn", "MemoryMb": "1024", "TimeoutS": "60", "Architecture": "arm64"}
+
+
+def template(variables: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """Return a template whose function has these variables."""
+    environment = {"Environment": {"Variables": variables}} if variables else {}
+    properties = {"FunctionName": {"Ref": "FunctionName"}, **environment}
+    return {"Resources": {"Function": {"Properties": properties}}, **more}
+
+
+TEMPLATE = template({"SIZE": "0"})
 IMAGE = "repo@sha256:" + "a" * 64
 OTHER = "repo@sha256:" + "b" * 64
 FUNCTION = FunctionState(IMAGE, "sha256:" + "a" * 64, "a", "f1", 1024, 60, "arm64")
 LIVE = Observed(
-    stack=StackState("UPDATE_COMPLETE", "template", PARAMETERS, {}),
+    stack=StackState("UPDATE_COMPLETE", TEMPLATE, PARAMETERS, {}),
     function=FUNCTION,
     alias=AliasState(Routing("41"), "r1", description="mine"),
     live_image_uri=IMAGE,
 )
-DESIRED = plans.Desired("template", PARAMETERS, IMAGE)
+DESIRED = plans.Desired(TEMPLATE, PARAMETERS, IMAGE)
 SHIFTING = replace(LIVE, alias=AliasState(Routing("41", "42", 10), "r1"))
 
 
@@ -59,10 +72,59 @@ def test_a_changed_setting_is_shown_and_released():
     assert kinds(plan) == [plans.UpdateStack, plans.ReleaseVersion]
 
 
-def test_a_changed_template_is_noticed():
-    """Another template text is a change even when all parameters are the same."""
-    plan = plans.make(replace(DESIRED, template="other"), LIVE)
-    assert plan.actions[0] == plans.UpdateStack("fn", ("infra/service.yaml changed",))
+OUTPUT = {"Outputs": {"Name": {"Value": "x"}}}
+QUEUE = {"Resources": {**TEMPLATE["Resources"], "Queue": {"Type": "AWS::SQS::Queue"}}}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "changes"),
+    [
+        pytest.param(template({"SIZE": "512"}), ("variable SIZE: 0 -> 512",), id="a variable's value"),
+        pytest.param(
+            template({"SIZE": "0", "TABLE": {"Fn::GetAtt": ["Table", "Arn"]}}),
+            ('variable TABLE: unset -> {"Fn::GetAtt": ["Table", "Arn"]}',),
+            id="a variable from a resource",
+        ),
+        pytest.param(template(), ("variable SIZE: 0 -> unset",), id="no variable any more"),
+        pytest.param(template({"SIZE": "0"}, **OUTPUT), ("infra changed: Outputs",), id="an output"),
+        pytest.param(QUEUE, ("infra changed: Queue",), id="a resource"),
+        pytest.param(
+            {**QUEUE, **OUTPUT}, ("infra changed: Outputs, Queue",), id="more than one thing, in one line"
+        ),
+        pytest.param(
+            {"Resources": {"Function": {"Properties": {"Timeout": 3}}}},
+            ("variable SIZE: 0 -> unset", "infra changed: Function"),
+            id="the function beside its variables",
+        ),
+    ],
+)
+def test_a_changed_template_is_told(wanted, changes):
+    """Each variable has a line with both values; of the rest it says which resources and sections differ."""
+    plan = plans.make(replace(DESIRED, template=wanted), LIVE)
+    assert plan.actions[0] == plans.UpdateStack("fn", changes)
+    assert kinds(plan) == [plans.UpdateStack, plans.ReleaseVersion]
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        pytest.param({**TEMPLATE, "Description": "other", "Metadata": {"a": 1}}, id="described otherwise"),
+        pytest.param(template({"SIZE": {"Ref": "Size"}}), id="the value of a parameter"),
+        pytest.param({**TEMPLATE, "Parameters": {"Size": {"Type": "Number"}}}, id="a parameter's limits"),
+    ],
+)
+def test_what_cloudformation_finds_no_change_in_is_none(live):
+    """A plan that CloudFormation would never empty is not made: the same resources are the same."""
+    stack = StackState("UPDATE_COMPLETE", live, {**PARAMETERS, "Size": "0"}, {})
+    assert plans.make(DESIRED, replace(LIVE, stack=stack)) == plans.Plan(())
+
+
+def test_a_template_nobody_can_read_is_replaced():
+    """What somebody put there by hand, and is no template as we know them, is one change."""
+    plan = plans.make(DESIRED, replace(LIVE, stack=replace(LIVE.stack, template="a: [")))
+    assert plan.actions[0] == plans.UpdateStack(
+        "fn", ("infra changed: the stack's own template cannot be read",)
+    )
 
 
 def test_a_function_changed_by_hand_is_drift():

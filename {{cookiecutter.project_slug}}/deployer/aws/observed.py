@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from deployer.model import AliasState
 
@@ -23,10 +24,13 @@ class FunctionState:
 
 @dataclass(frozen=True)
 class StackState:
-    """A CloudFormation stack as it is: its template's text and its parameters' values."""
+    """A CloudFormation stack as it is: its template and its parameters' values.
+
+    The template is data; it is text where it was written in YAML and nobody has read that yet.
+    """
 
     status: str
-    template: str
+    template: Mapping[str, Any] | str
     parameters: Mapping[str, str]
     outputs: Mapping[str, str]
 

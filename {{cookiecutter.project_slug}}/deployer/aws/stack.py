@@ -63,7 +63,7 @@ class Stack:
             ]
         return StackState(
             status=found["StackStatus"],
-            template=body if isinstance(body, str) else "",
+            template=body,  # botocore gives JSON as a dict, and YAML as the text it is
             parameters={p["ParameterKey"]: p.get("ParameterValue", "") for p in found.get("Parameters", [])},
             outputs={o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])},
         )
@@ -101,7 +101,7 @@ class Stack:
             raise DeployerError(
                 f"CloudFormation refuses the change of stack `{self.name}`",
                 found=reason,
-                hint="cfn-lint infra/*.yaml",
+                hint="cfn-lint infra/service.yaml infra/bootstrap.yaml",
             )
         lines = [_line(change) for change in described.get("Changes", [])]
         return ChangeSet(created["Id"], created["StackId"], tuple(lines), is_first=not exists)

@@ -12,11 +12,14 @@ from deployer.aws.stack import Stack, stack_of
 from deployer.context import Context
 from deployer.errors import DeployerError, Exit
 from deployer.image import docker
+from deployer.release import sources
+from deployer.release import template as templates
 
 _OUTPUTS = {
     "PushRoleArn": ("AWS_PUSH_ROLE_ARN", None),
     "StagingDeployRoleArn": ("AWS_DEPLOY_ROLE_ARN", "staging"),
     "StagingStackRoleArn": ("AWS_STACK_ROLE_ARN", "staging"),
+    "StagingSmokeRoleArn": ("AWS_SMOKE_ROLE_ARN", "staging"),
     "ProductionDeployRoleArn": ("AWS_DEPLOY_ROLE_ARN", "production"),
     "ProductionStackRoleArn": ("AWS_STACK_ROLE_ARN", "production"),
 }
@@ -35,11 +38,11 @@ def bootstrap(context: Context, account: Account, *, confirm: Callable[[], bool]
 
     Repeating it changes nothing. Returns exit 5 when the change was not confirmed.
     """
+    template = templates.render(sources.bootstrap(context.root), name="infra/bootstrap.yaml")
     aws = reach(context)
     context.output.say(f"account    {aws.identity()} in {aws.region}")
     stack = Stack(aws.cloudformation, f"{context.config.function.name}-bootstrap", context.clock)
     before = stack.read()
-    template = (context.root / "infra" / "bootstrap.yaml").read_text(encoding="utf-8")
     kept_provider = before.parameters.get("ExistingOidcProviderArn", "") if before else ""
     values = {
         "FunctionName": context.config.function.name,
@@ -69,7 +72,7 @@ def bootstrap(context: Context, account: Account, *, confirm: Callable[[], bool]
 
 def doctor(context: Context, *, offline: bool) -> Exit:
     """Check settings, tools, credentials and the environment; every line says what to do when it is red."""
-    results = [("settings", "deploy.toml", None), *_tools()]
+    results = [("settings", "deploy.toml", None), _infra(context), *_tools()]
     if not offline:
         results += _account(context)
     for name, found, hint in results:
@@ -79,6 +82,15 @@ def doctor(context: Context, *, offline: bool) -> Exit:
 
 
 Result = tuple[str, str, str | None]
+
+
+def _infra(context: Context) -> Result:
+    """Merge settings and rights into the templates, as `apply` and `bootstrap` will."""
+    try:
+        sources.check(context.root, context.config)
+    except DeployerError as error:
+        return "infra", f"{error.what}: {error.found}", error.hint
+    return "infra", "service.yaml, bootstrap.yaml, permissions.yaml", None
 
 
 def _tools() -> list[Result]:

@@ -14,6 +14,7 @@ from deployer.errors import DeployerError, Exit
 from deployer.judge import estimate as estimates
 from deployer.model import AliasState
 from deployer.release import plan as plans
+from deployer.release import sources
 from deployer.release.apply import Release, apply, observe
 from deployer.report import text as report
 from deployer.rollout import run as rollout
@@ -25,15 +26,15 @@ _WATCH_S = 5.0
 
 def desired(context: Context, image_uri: str | None) -> plans.Desired:
     """Return what the checkout asks for."""
-    template = (context.root / "infra" / "service.yaml").read_text(encoding="utf-8")
-    return plans.Desired(template, plans.parameters(context.config, context.environment), image_uri)
+    return sources.desired(context.root, context.config, context.environment, image_uri)
 
 
 def plan(context: Context, image_uri: str | None) -> Exit:
     """Print what `apply` and the rollout would do, and what the rollout can prove with the traffic."""
+    wanted = desired(context, _checked(image_uri))
     aws = reach(context)
     observed = observe(aws, stack_of(context, aws))
-    text = report.describe_plan(plans.make(desired(context, _checked(image_uri)), observed))
+    text = report.describe_plan(plans.make(wanted, observed))
     if observed.alias is not None:
         text += f"\n\n{_outlook(context, aws, observed.alias)}"
     context.output.say(text)
@@ -58,23 +59,24 @@ def _outlook(context: Context, aws: Aws, alias: AliasState) -> str:
 
 def drift(context: Context) -> Exit:
     """Print what is live but not asked for; exit 3 when there is anything."""
+    wanted = desired(context, None)
     aws = reach(context)
-    made = plans.make(desired(context, None), observe(aws, stack_of(context, aws)))
+    made = plans.make(wanted, observe(aws, stack_of(context, aws)))
     context.output.say(report.describe_plan(made))
     return Exit.DRIFT if made.actions else Exit.DONE
 
 
 def apply_plan(context: Context, image_uri: str | None, stack_role_arn: str | None) -> Exit:
     """Change stack and code, publish a version; outputs `version` and `is_live`."""
+    wanted = desired(context, _checked(image_uri))
     aws = reach(context)
-    uri = _checked(image_uri)
     environ = context.output.environ
     description = " ".join(
         part
         for part in (environ.get("GITHUB_SHA", "")[:12] or github.commit(), github.run_url(environ))
         if part
     )
-    release = Release(desired(context, uri), description, stack_role_arn)
+    release = Release(wanted, description, stack_role_arn)
     applied = apply(aws, stack_of(context, aws), release, say=context.output.say)
     context.output.set_output("version", applied.version)
     context.output.set_output("is_live", str(applied.is_live).lower())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deployer.aws.client import Aws
 from deployer.aws.errors import NotFound
@@ -11,6 +12,7 @@ from deployer.aws.observed import Observed
 from deployer.aws.stack import Stack
 from deployer.errors import DeployerError, Exit
 from deployer.release import plan as plans
+from deployer.release import template as templates
 
 Say = Callable[[str], None]
 
@@ -28,6 +30,10 @@ def observe(aws: Aws, stack: Stack) -> Observed:
     state = stack.read()
     if state is None:
         return Observed(stack=None)
+    if isinstance(state.template, str):
+        # Not ours to correct: a text that cannot be read differs from what is wanted, and is replaced.
+        with contextlib.suppress(DeployerError):
+            state = replace(state, template=templates.parse(state.template, name=stack.name))
     try:
         function, alias = aws.function(), aws.alias()
     except NotFound:
@@ -111,7 +117,7 @@ def _change_stack(stack: Stack, release: Release, observed: Observed, say: Say) 
     desired = release.desired
     parameters = {**desired.parameters, **plans.live_parameters(observed, desired.image_uri or "")}
     change_set = stack.propose(
-        desired.template,
+        templates.render(desired.template, name="infra/service.yaml"),
         parameters,
         exists=observed.stack is not None,
         role_arn=release.stack_role_arn,

@@ -6,18 +6,23 @@ description) are filled from what is live and are never compared: the deployer c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from deployer.aws.observed import FunctionState, Observed, StackState
 from deployer.config import Config
+
+# Filled from what is live, never compared.
+LIVE_PARAMETERS = ("ImageUri", "LiveVersion", "LiveDescription")
 
 
 @dataclass(frozen=True)
 class Desired:
     """What the repository asks for. `image_uri` is `REPOSITORY@sha256:…`, or None to keep the live one."""
 
-    template: str
+    template: Mapping[str, Any]
     parameters: Mapping[str, str]
     image_uri: str | None = None
 
@@ -84,7 +89,7 @@ class Plan:
 
 
 def parameters(config: Config, environment: str) -> dict[str, str]:
-    """Return the values of `infra/service.yaml`'s parameters that come from `deploy.toml`."""
+    """Return the values of those parameters of `infra/service.yaml` that every function has."""
     return {
         "FunctionName": config.function_name(environment),
         "Architecture": config.function.architecture,
@@ -94,7 +99,6 @@ def parameters(config: Config, environment: str) -> dict[str, str]:
         "LogRetentionDays": str(config.function.log_retention_days),
         "Trigger": config.function.trigger,
         "Driver": config.environment(environment).driver,
-        **config.own_parameters(environment),
     }
 
 
@@ -151,14 +155,58 @@ def _blocked(observed: Observed) -> str | None:
 
 
 def _stack_changes(desired: Desired, stack: StackState) -> tuple[str, ...]:
+    """Compare parameters and template, both as data: comments and the form of the text do not count."""
     changes = [
         f"{key}: {stack.parameters.get(key, 'unset')} -> {value}"
         for key, value in desired.parameters.items()
         if stack.parameters.get(key) != value
     ]
-    if stack.template.strip() != desired.template.strip():
-        changes.append("infra/service.yaml changed")
-    return tuple(changes)
+    if isinstance(stack.template, str):
+        return (*changes, "infra changed: the stack's own template cannot be read")
+    before = _variables(stack.template, stack.parameters)
+    after = _variables(desired.template, desired.parameters)
+    changes += [
+        f"variable {name}: {before.get(name, 'unset')} -> {after.get(name, 'unset')}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+    found, expected = _parts(stack.template), _parts(desired.template)
+    names = [name for name in {**expected, **found} if found.get(name) != expected.get(name)]
+    return (*changes, f"infra changed: {', '.join(names)}") if names else tuple(changes)
+
+
+def _variables(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the function's variables; one that names a parameter has that parameter's value."""
+    found = template
+    for key in ("Resources", "Function", "Properties", "Environment", "Variables"):
+        found = found.get(key) or {}
+    return {name: _value(value, parameters) for name, value in found.items()}
+
+
+def _value(value: Any, parameters: Mapping[str, str]) -> str:
+    match value:
+        case {"Ref": str(name)} if name in parameters:
+            return parameters[name]
+        case str():
+            return value
+    return json.dumps(value)
+
+
+def _parts(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return resources and sections by name, without variables and what is no change by itself.
+
+    For another description, or other limits of a parameter, CloudFormation finds nothing to change and keeps
+    the old template.
+    """
+    resources = dict(template.get("Resources") or {})
+    if "Function" in resources:
+        function = resources["Function"]
+        properties = {**(function.get("Properties") or {}), "Environment": None}
+        resources["Function"] = {**function, "Properties": properties}
+    sections = {
+        name: value for name, value in template.items() if name in ("Conditions", "Mappings", "Outputs")
+    }
+    return {**sections, **resources}
 
 
 def _function_changes(wanted: Mapping[str, str], found: FunctionState) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rules import trust as trust_rules
 from rules.templates import Grant, Rule, Template, as_list, grants, resources
-from rules.trust import ENVIRONMENTS, expected_claims
+from rules.trust import ENVIRONMENTS
 
 # They read, and AWS offers nothing narrower that works: no resource at all, or one that hides composite alarms.
 # Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
@@ -76,6 +76,8 @@ NEVER_ON_A_ROLE = {
     "s3:PutObject",
     "sns:Publish",
 }
+# Services whose actions change what is released, or who may.
+NEVER_FOR_A_TEST = {"cloudformation", "cloudwatch", "ecr", "iam", "lambda", "sts"}
 
 
 def no_action_has_a_wildcard(template: Template) -> list[str]:
@@ -122,12 +124,36 @@ def _is_scoped(grant: Grant, resource: Any) -> bool:
 
 def github_roles_grant_only_the_flow(template: Template) -> list[str]:
     """Require that push and deploy roles grant what a release calls, and no action beside."""
-    allowed = dict.fromkeys(expected_claims(), DEPLOY_ACTIONS) | {"PushRole": PUSH_ACTIONS}
+    allowed = {
+        "PushRole": PUSH_ACTIONS,
+        "StagingDeployRole": DEPLOY_ACTIONS,
+        "ProductionDeployRole": DEPLOY_ACTIONS,
+    }
     return [
         f"{grant.holder} allows {action}, which no release calls"
         for grant in grants(template)
         for action in grant.actions
         if action not in allowed.get(grant.holder, {action})
+    ]
+
+
+def smoke_role_tries_what_is_live(template: Template) -> list[str]:
+    """Require that the smoke role invokes one alias, and beside it touches data only, never what is released."""
+    live = (
+        "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${FunctionName}-staging:live"
+    )
+    invokes = ("lambda:InvokeFunction",)
+    mine = [grant for grant in grants(template) if grant.holder == "StagingSmokeRole"]
+    problems = [
+        f"StagingSmokeRole invokes {grant.resources}"
+        for grant in mine
+        if grant.actions == invokes and grant.resources != ({"Fn::Sub": live},)
+    ]
+    return problems + [
+        f"StagingSmokeRole allows {action}"
+        for grant in mine
+        for action in grant.actions
+        if grant.actions != invokes and action.partition(":")[0].lower() in NEVER_FOR_A_TEST
     ]
 
 
@@ -186,10 +212,13 @@ def deploy_roles_touch_canary_alarms_only(template: Template) -> list[str]:
 
 
 def environments_are_twins(template: Template) -> list[str]:
-    """Require that staging and production differ in their name and in nothing else."""
+    """Require that staging and production differ in their name, and in the smoke role that staging alone has."""
 
     def of(environment: str) -> Any:
-        mine = {k: v for k, v in template["Resources"].items() if k.startswith(environment.capitalize())}
+        prefix = environment.capitalize()
+        mine = {
+            k: v for k, v in template["Resources"].items() if k.startswith(prefix) and k != "StagingSmokeRole"
+        }
         renamed = json.dumps(mine, sort_keys=True)
         for name in (environment, environment.capitalize()):
             renamed = renamed.replace(name, "ENV" if name == environment else "Env")
@@ -267,6 +296,7 @@ RULES: tuple[Rule, ...] = (
     no_action_has_a_wildcard,
     resources_are_scoped,
     github_roles_grant_only_the_flow,
+    smoke_role_tries_what_is_live,
     push_role_has_one_repository,
     roles_are_passed_to_one_service,
     made_roles_have_a_ceiling,

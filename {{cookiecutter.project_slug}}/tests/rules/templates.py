@@ -1,23 +1,21 @@
-"""Parsed CloudFormation templates as plain data. Reads files; decides nothing.
+"""The CloudFormation templates as plain data, merged as the deployer merges them. Reads files; decides nothing.
 
-Short forms come out long (`!Ref X` is `{"Ref": "X"}`), as cfn-lint's own decoder gives them.
+Short forms come out long (`!Ref X` is `{"Ref": "X"}`). Rules are held against what CloudFormation gets: with the
+rights of infra/permissions.yaml in it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cfnlint.decode import decode_str
+from deployer.release import merge, permissions
+from deployer.release import template as templates
 
 INFRA = Path(__file__).parents[2] / "infra"
-BOOTSTRAP, SERVICE = "bootstrap.yaml", "service.yaml"
-# The most CreateChangeSet takes in TemplateBody.
-# Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
-MAX_BODY_BYTES = 51_200
+BOOTSTRAP, SERVICE, PERMISSIONS = "bootstrap.yaml", "service.yaml", "permissions.yaml"
 
 Template = dict[str, Any]
 Rule = Callable[[Template], list[str]]  # finds what is wrong, one sentence each
@@ -29,12 +27,15 @@ def text(name: str) -> str:
 
 
 def parse(source: str) -> Template:
-    """Return a template's text as plain dicts and lists. Raises AssertionError when it is not a template."""
-    tree, problems = decode_str(source)
-    assert tree is not None, problems
-    assert not problems, problems
-    plain: Template = json.loads(json.dumps(tree))
-    return plain
+    """Return a template's text as plain dicts and lists. Raises DeployerError when it is not a template."""
+    return templates.parse(source, name="the template")
+
+
+def merged(name: str, **changed: str) -> Template:
+    """Return a template with what the deployer adds; `changed` are other texts, by a file's name without `.yaml`."""
+    rights = permissions.parse(changed.get("permissions", text(PERMISSIONS)))
+    source = parse(changed.get(name.removesuffix(".yaml"), text(name)))
+    return merge.bootstrap(source, rights) if name == BOOTSTRAP else merge.service(source, rights, {})
 
 
 def resources(template: Template, type_: str) -> dict[str, Any]:

@@ -37,9 +37,11 @@ def expected_claims() -> dict[str, dict[str, Any]]:
             CLAIM + "ref": MAIN,
         } | {CLAIM + name: value for name, value in more.items()}
 
-    return {"PushRole": claims(f"ref:{MAIN}")} | {
-        f"{name.capitalize()}DeployRole": claims(f"environment:{name}", environment=name)
-        for name in ENVIRONMENTS
+    return {
+        "PushRole": claims(f"ref:{MAIN}"),
+        "StagingDeployRole": claims("environment:staging", environment="staging"),
+        "StagingSmokeRole": claims("environment:staging", environment="staging"),
+        "ProductionDeployRole": claims("environment:production", environment="production"),
     }
 
 
@@ -50,7 +52,7 @@ def _trusts(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def github_trust_is_exact(template: Template) -> list[str]:
-    """Require that GitHub assumes three roles, each by StringEquals on its exact claims and nothing else."""
+    """Require that GitHub assumes four roles, each by StringEquals on its exact claims and nothing else."""
     expected, found, problems = expected_claims(), set(), []
     for name, statement in _trusts(template):
         if "Federated" not in statement.get("Principal", {}):

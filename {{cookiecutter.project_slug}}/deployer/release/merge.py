@@ -1,0 +1,154 @@
+"""What the owner's settings and rights add to the two templates. Pure: data in, data out.
+
+The service stack gets the function's variables and rights. The bootstrap stack gets the same rights for
+the boundary above the function, and those of the stack and smoke roles, once for each environment.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from deployer.config import Config
+from deployer.errors import DeployerError, Exit
+from deployer.release import plan as plans
+from deployer.release.permissions import Permissions, Statement
+from deployer.release.template import Template
+
+SERVICE, BOOTSTRAP = "infra/service.yaml", "infra/bootstrap.yaml"
+# All variables together, names and values.
+# Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+MAX_VARIABLES_BYTES = 4096
+
+
+def service(template: Template, permissions: Permissions, variables: Mapping[str, str]) -> Template:
+    """Return the service template with the function's literal variables and its rights.
+
+    Raises DeployerError (exit 2) when the template sets one of the variables already, or they are too long.
+    """
+    merged = copy.deepcopy(template)
+    function = _properties(merged, "Function", SERVICE)
+    found = function.setdefault("Environment", {}).setdefault("Variables", {})
+    problems = [f"{name}: {SERVICE} sets it already" for name in variables if name in found]
+    if problems:
+        raise DeployerError(
+            "a variable of the function is set twice",
+            found="\n".join(problems),
+            hint=f"remove it from deploy.toml's [function.variables] or from {SERVICE}",
+            exit_code=Exit.USAGE,
+        )
+    found.update(variables)
+    _check_size(found)
+    _extend(merged, "FunctionRole", permissions.function, file=SERVICE)
+    return merged
+
+
+def bootstrap(template: Template, permissions: Permissions) -> Template:
+    """Return the bootstrap template with the owner's rights in boundaries, stack roles and smoke role.
+
+    Raises DeployerError (exit 2) when one of these is not in the template.
+    """
+    merged = copy.deepcopy(template)
+    for environment in ("staging", "production"):
+        holder, function = environment.capitalize(), f"${{FunctionName}}-{environment}"
+        _extend(merged, f"{holder}Boundary", permissions.function, file=BOOTSTRAP, function=function)
+        _extend(merged, f"{holder}StackRole", permissions.stack, file=BOOTSTRAP, function=function)
+    staging = "${FunctionName}-staging"
+    _extend(merged, "StagingSmokeRole", permissions.smoke, file=BOOTSTRAP, function=staging)
+    return merged
+
+
+def parameters(template: Template, config: Config, environment: str) -> dict[str, str]:
+    """Return the values of the template's parameters, but for those filled from what is live.
+
+    A parameter of the owner that `deploy.toml` leaves out gets its default, so that a line that is removed
+    there is a change like any other.
+    Raises DeployerError (exit 2) when a parameter is unknown, is the deployer's, or has no value.
+    """
+    declared: Mapping[str, Any] = template.get("Parameters", {})
+    ours = plans.parameters(config, environment)
+    given = config.own_parameters(environment)
+    owners = [name for name in declared if name not in {*ours, *plans.LIVE_PARAMETERS}]
+    known = f"expected one of {', '.join(f'`{name}`' for name in owners)}" if owners else "expected none"
+    problems = [
+        f"parameters.{name}: "
+        + ("the deployer fills it itself" if name in declared else f"{SERVICE} has no such parameter")
+        + f", {known}"
+        for name in given
+        if name not in owners
+    ]
+    problems += [
+        f"parameters.{name}: missing, and {SERVICE} has no Default for it"
+        for name in owners
+        if name not in given and "Default" not in declared[name]
+    ]
+    problems += [
+        f"{SERVICE} has no parameter `{name}`, which the deployer fills"
+        for name in ours
+        if name not in declared
+    ]
+    if problems:
+        raise DeployerError(
+            f"the parameters of `{SERVICE}` and deploy.toml do not fit together",
+            found="\n".join(problems),
+            hint=f"correct deploy.toml's [parameters], or Parameters in {SERVICE}",
+            exit_code=Exit.USAGE,
+        )
+    defaults = {name: _text(declared[name]["Default"]) for name in owners if name not in given}
+    return {**ours, **defaults, **given}
+
+
+def _text(default: Any) -> str:
+    """Return a parameter's default as CloudFormation gives it back."""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _check_size(variables: Mapping[str, Any]) -> None:
+    """Refuse more than Lambda takes; of a value that comes from a resource only the name counts here."""
+    size = sum(
+        len(name.encode()) + (len(value.encode()) if isinstance(value, str) else 0)
+        for name, value in variables.items()
+    )
+    if size > MAX_VARIABLES_BYTES:
+        raise DeployerError(
+            "the function's variables are too long for Lambda",
+            found=f"found {size} bytes of names and values, expected at most {MAX_VARIABLES_BYTES}",
+            hint="keep large values in a file of app/, or in a parameter store",
+            exit_code=Exit.USAGE,
+        )
+
+
+def _properties(template: Template, resource: str, file: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = template["Resources"][resource]["Properties"]
+    except (KeyError, TypeError) as error:
+        raise DeployerError(
+            f"`{file}` has no resource `{resource}`",
+            found="expected it with its Properties, because the deployer adds to it",
+            hint=f"keep `{resource}` in {file}",
+            exit_code=Exit.USAGE,
+        ) from error
+    return found
+
+
+def _extend(
+    template: Template,
+    holder: str,
+    statements: list[Statement],
+    *,
+    file: str,
+    function: str = "${FunctionName}",
+) -> None:
+    """Add statements to the one policy of a role, or to a managed policy."""
+    properties = _properties(template, holder, file)
+    policy = properties if "PolicyDocument" in properties else (properties.get("Policies") or [{}])[0]
+    try:
+        policy["PolicyDocument"]["Statement"] += [statement.rendered(function) for statement in statements]
+    except (KeyError, TypeError) as error:
+        raise DeployerError(
+            f"`{file}` has no policy in `{holder}`",
+            found="expected a PolicyDocument with a list of statements, because the deployer adds to it",
+            hint=f"keep the policy of `{holder}` in {file}",
+            exit_code=Exit.USAGE,
+        ) from error
