@@ -75,6 +75,15 @@ def test_a_wrong_value_is_named(change, line):
     assert error.found == line
 
 
+def test_an_unknown_table_says_where_its_values_belong():
+    """A table that an earlier deployer read itself is the function's own: its keys are variables, by their names."""
+    error = errors_of(f'{GOOD}[own]\nfirst_px = 0\nsecond = "a"\n')
+    assert error.found == (
+        "own: unknown table `own`: what the function reads is in [function.variables], "
+        'here FIRST_PX = 0, SECOND = "a"'
+    )
+
+
 def test_all_wrong_values_are_reported_at_once():
     """Nobody has to run it three times to learn of three mistakes."""
     text = (

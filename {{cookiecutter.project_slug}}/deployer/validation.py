@@ -22,9 +22,14 @@ def refused(name: str, problems: Sequence[str]) -> DeployerError:
     )
 
 
+def located(detail: ErrorDetails) -> str:
+    """Return the key as people write it, e.g. `environments.production.steps[0].bake_s`."""
+    return re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in detail["loc"]))
+
+
 def describe(detail: ErrorDetails) -> str:
     """Say in one line which key holds what, and what it may hold."""
-    key = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in detail["loc"]))
+    key = located(detail)
     found = detail["input"]
     context = detail.get("ctx", {})
     match detail["type"]:

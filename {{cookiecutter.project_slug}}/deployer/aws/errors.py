@@ -91,7 +91,9 @@ def _translate(call: str, error: ClientError) -> DeployerError:
         return NotFound(f"{call}: not found", found=found, hint="deployer doctor")
     if code in _DENIED:
         return DeployerError(
-            f"{call}: not allowed", found=found, hint="compare the role with infra/bootstrap.yaml"
+            f"{call}: not allowed",
+            found=found,
+            hint="compare the role with infra/bootstrap.yaml and infra/permissions.yaml",
         )
     if code in _EXPIRED:
         return DeployerError(f"{call}: the credentials are not valid", found=found, hint="sign in again")

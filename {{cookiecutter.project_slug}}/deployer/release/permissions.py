@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from deployer.release import template as templates
-from deployer.validation import describe, refused
+from deployer.validation import describe, located, refused
 
 NAME = "infra/permissions.yaml"
 # Both stacks know these; a reference to anything else would mean something in one of them only.
@@ -23,7 +24,9 @@ _ACTION = re.compile(r"[A-Za-z0-9-]+:[A-Za-z0-9*?]+")
 
 
 def _as_list(value: Any) -> Any:
-    """Return what IAM allows to be one thing or a list of them, as a list."""
+    """Return what IAM allows to be one thing or a list of them, as a list; refuse an empty one."""
+    if value in ("", []):
+        raise ValueError("at least one, found none")
     return [value] if isinstance(value, str) else value
 
 
@@ -43,6 +46,18 @@ def _is_action(action: str) -> str:
     return action
 
 
+def _is_condition(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what is not operator -> key -> values, e.g. {"Bool": {"aws:SecureTransport": "true"}}."""
+    if not value or not all(isinstance(operator, dict) and operator for operator in value.values()):
+        raise ValueError("an operator with a key and its value, as in `Bool: {aws:SecureTransport: true}`")
+    for values in (values for operator in value.values() for values in operator.values()):
+        for one in values if isinstance(values, list) else [values]:
+            if not isinstance(one, str | bool | int):
+                raise ValueError(f"a text, a number, a boolean or a list of them, found `{one}`")
+            _refers_to_what_is_known(str(one))
+    return value
+
+
 def _refers_to_what_is_known(text: str) -> str:
     """Refuse a reference that the two stacks do not both have."""
     unknown = [name for name in _REFERENCE.findall(text) if name not in REFERENCES]
@@ -52,15 +67,13 @@ def _refers_to_what_is_known(text: str) -> str:
     return text
 
 
-Text = Annotated[str, Field(min_length=1), AfterValidator(_refers_to_what_is_known)]
-Texts = Annotated[list[Text], Field(min_length=1), BeforeValidator(_as_list)]
-Action = Annotated[str, AfterValidator(_is_action)]
-# Operator -> key -> values, e.g. {"StringLike": {"s3:prefix": ["smoke/*"]}}.
-Condition = dict[str, dict[str, Text | bool | int | list[Text | bool | int]]]
+Texts = Annotated[list[Annotated[str, AfterValidator(_refers_to_what_is_known)]], BeforeValidator(_as_list)]
+Actions = Annotated[list[Annotated[str, AfterValidator(_is_action)]], BeforeValidator(_as_list)]
+Condition = Annotated[dict[str, Any], AfterValidator(_is_condition)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Statement(_Part):
@@ -68,7 +81,7 @@ class Statement(_Part):
 
     sid: str | None = Field(default=None, alias="Sid", pattern=r"^[A-Za-z0-9]+$")
     effect: Literal["Allow", "Deny"] = Field(default="Allow", alias="Effect")
-    action: Annotated[list[Action], Field(min_length=1), BeforeValidator(_as_list)] = Field(alias="Action")
+    action: Actions = Field(alias="Action")
     resource: Texts = Field(alias="Resource")
     condition: Condition | None = Field(default=None, alias="Condition")
 
@@ -105,7 +118,7 @@ def parse(text: str, *, name: str = NAME) -> Permissions:
     try:
         permissions = Permissions.model_validate(values)
     except ValidationError as error:
-        raise refused(name, list(dict.fromkeys(describe(detail) for detail in error.errors()))) from error
+        raise refused(name, [_line(detail) for detail in error.errors()]) from error
     problems = [
         f"{section}: found Sid `{sid}` {count} times, expected it once"
         for section, statements in _sections(permissions).items()
@@ -115,6 +128,15 @@ def parse(text: str, *, name: str = NAME) -> Permissions:
     if problems:
         raise refused(name, problems)
     return permissions
+
+
+def _line(detail: ErrorDetails) -> str:
+    """Say in one line which entry holds what, and what it may hold."""
+    if detail["type"] != "extra_forbidden":
+        return describe(detail)
+    *above, key = detail["loc"]
+    known = ("Action", "Resource", "Effect", "Condition", "Sid") if above else ("function", "stack", "smoke")
+    return f"{located(detail)}: unknown key `{key}`, expected one of {', '.join(known)}"
 
 
 def _sections(permissions: Permissions) -> Mapping[str, list[Statement]]:

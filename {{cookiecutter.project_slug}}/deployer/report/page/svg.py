@@ -45,7 +45,7 @@ def svg(height: int, shapes: Iterable[str], name: str, extra: str = "") -> str:
 
 
 def rect(left: float, width: float, vertical: tuple[float, float], kind: str, title: str) -> str:
-    """Return a rectangle with its tooltip; `vertical` is top and height in pixels."""
+    """Return a rectangle with its tooltip; `vertical` is top and height, in px."""
     top, height = vertical
     return (
         f'<rect x="{left:.3f}%" width="{max(width, 0.05):.3f}%" y="{top:.2f}" height="{height:.2f}" '
