@@ -38,14 +38,12 @@ ANSWERS = {
     "architecture": "x86_64",
 }
 # The template's deploy.toml as it is generated, and what it makes of the templates.
-SETTINGS = config.parse(
-    re.sub(
-        r'"\{\{ cookiecutter\.(\w+).*?\}\}"',
-        lambda answer: json.dumps(ANSWERS[answer[1]]),
-        (ROOT / "deploy.toml").read_text(encoding="utf-8"),
-    )
+SETTINGS_TEXT = re.sub(
+    r'"\{\{ cookiecutter\.(\w+).*?\}\}"',
+    lambda answer: json.dumps(ANSWERS[answer[1]]),
+    (ROOT / "deploy.toml").read_text(encoding="utf-8"),
 )
-DESIRED = sources.desired(ROOT, SETTINGS, "production")
+DESIRED = sources.desired(ROOT, config.parse(SETTINGS_TEXT), "production")
 SERVICE_BODY = render(DESIRED.template, name=SERVICE)
 BOOTSTRAP_BODY = render(merged(BOOTSTRAP), name=BOOTSTRAP)
 SERVICE_PARAMETERS = {
