@@ -79,7 +79,7 @@ def test_an_unknown_table_says_where_its_values_belong():
     """A table that an earlier deployer read itself is the function's own: its keys are variables, by their names."""
     error = errors_of(f'{GOOD}[own]\nfirst_px = 0\nsecond = "a"\n')
     assert error.found == (
-        "own: unknown table `own`: what the function reads is in [function.variables], "
+        "own: unknown table; what the function reads is in [function.variables], "
         'here FIRST_PX = 0, SECOND = "a"'
     )
 

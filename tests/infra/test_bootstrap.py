@@ -1,4 +1,4 @@
-"""infra/bootstrap.yaml keeps the rules of `bootstrap_rules.py` and `trust_rules.py`; each has a mutant."""
+"""infra/bootstrap.yaml keeps the rules of `rules/bootstrap.py` and `rules/trust.py`; each has a mutant."""
 
 from __future__ import annotations
 

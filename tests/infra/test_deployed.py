@@ -244,7 +244,7 @@ def test_concurrency_can_be_left_unreserved(stacks: Stacks) -> None:
 def may(client: Client, role: str, action: str, resource: str) -> bool:
     """Ask the policy simulator whether a role may do something, no condition being met.
 
-    The local AWS's simulator takes no condition values; grants under a condition are in `bootstrap_rules.py`.
+    The local AWS's simulator takes no condition values; grants under a condition are in `rules/bootstrap.py`.
     """
     answer: Any = client("iam").simulate_principal_policy(
         PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/{NAME}-{role}",

@@ -36,7 +36,7 @@ def describe(detail: ErrorDetails) -> str:
         case "missing":
             return f"{key}: missing, expected a value"
         case "extra_forbidden" if len(detail["loc"]) == 1 and isinstance(found, dict):
-            return f"{key}: unknown table `{key}`: {_replacement(found)}"
+            return f"{key}: unknown table; {_replacement(found)}"
         case "extra_forbidden":
             return f"{key}: unknown key, expected one of the documented keys of that table"
         case "literal_error":

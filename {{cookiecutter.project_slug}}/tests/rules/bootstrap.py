@@ -1,4 +1,4 @@
-"""What roles and registry of infra/bootstrap.yaml must be; who may assume the roles is in `trust_rules.py`.
+"""What roles and registry of infra/bootstrap.yaml must be; who may assume the roles is in `trust.py`.
 
 Pure: a parsed template in, one sentence per finding out. `test_bootstrap.py` has a mutant for each rule.
 """
