@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from cfnlint.api import lint_file
+from cfnlint.config import ManualArgs
 from rules import bootstrap, service
 from rules.templates import BOOTSTRAP, INFRA, SERVICE, Rule, merged
 
 from deployer.config import load
 from deployer.release import sources
+from deployer.release.template import render
 
 
 @pytest.mark.parametrize("rule", bootstrap.RULES, ids=lambda rule: rule.__name__)
@@ -26,3 +31,12 @@ def test_settings_and_rights_fit_the_templates() -> None:
     """Variables, parameters and rights merge into both templates for both environments, as in a release."""
     root = INFRA.parent
     sources.check(root, load(root / "deploy.toml"))
+
+
+@pytest.mark.parametrize("name", [BOOTSTRAP, SERVICE])
+def test_template_is_lint_clean(name: str, tmp_path: Path) -> None:
+    """Nothing is found by cfn-lint in what was written and in what CloudFormation gets, which fits into one call."""
+    sent = tmp_path / f"{name}.json"
+    sent.write_text(render(merged(name), name=name), encoding="utf-8")
+    for path in (INFRA / name, sent):
+        assert [str(finding) for finding in lint_file(path, ManualArgs(include_checks=["I"]))] == []
