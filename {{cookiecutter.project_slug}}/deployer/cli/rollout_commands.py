@@ -16,8 +16,9 @@ from deployer.errors import DeployerError, Exit
 from deployer.model import AliasState, AliasWrite, Marker, RolloutPlan, RolloutState
 from deployer.report import text as report
 from deployer.rollout import run as rollout
+from deployer.rollout import sample as samples
 from deployer.rollout.alarms import watched_alarms
-from deployer.rollout.gate import TEST_EVENT, gate_for
+from deployer.rollout.gate import gate_for
 from deployer.rollout.signals import signals_to
 from deployer.rollout.surroundings import Surroundings, after_write
 
@@ -184,7 +185,8 @@ def _run(around: Surroundings, made: RolloutPlan, *, detach: bool = False) -> Ex
 
     told = [0.0]
     settings = context.config.environment(context.environment)
-    gate = gate_for(settings, watched_alarms(context, aws))
+    probe_event = samples.load_probe(context.root) if settings.probe_every_s else None
+    gate = gate_for(settings, watched_alarms(context, aws), probe_event)
     stop = rollout.Stop()
     context.output.say(f"rollout    {made.id} of version {made.target}, watching {', '.join(gate.alarms)}")
     wanted = rollout.Rollout(made, gate, tell, stop, settings.on_cancel == "hold", around.announce)
@@ -265,14 +267,14 @@ def _check_alarms(aws: Aws, settings: Environment) -> None:
 
 
 def _probe(context: Context, aws: Aws, target: str) -> None:
-    """Ask the new version directly, before any traffic: one that cannot even start is refused here."""
-    error, answer = aws.invoke(target, TEST_EVENT)
+    """Send the new version the harmless event before any traffic; one that cannot even start is refused."""
+    error, answer = aws.invoke(target, samples.load_probe(context.root))
     if error is not None:
         message = answer.get("errorMessage", "") if isinstance(answer, dict) else str(answer)
         raise DeployerError(
-            f"version {target} does not answer its trigger's test event",
+            f"version {target} does not answer smoke/probe.json",
             found=f"found {error}: {message[:300]}",
             hint=f"aws logs tail /aws/lambda/{aws.function_name}",
             exit_code=Exit.REFUSED,
         )
-    context.output.say(f"probe      version {target} answers its trigger's test event")
+    context.output.say(f"probe      version {target} answers smoke/probe.json")
