@@ -86,9 +86,10 @@ def call(target: Target, event: Any) -> Any:
     return _call_container(target, event) if target["kind"] == "container" else _call_alias(target, event)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Say in one line, before any test runs, that nothing says what is tested."""
-    read_target(os.environ.get(VARIABLE))
+    if not config.option.collectonly:
+        read_target(os.environ.get(VARIABLE))
 
 
 @pytest.fixture(scope="session")

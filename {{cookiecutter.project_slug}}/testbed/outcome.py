@@ -14,6 +14,7 @@ import pytest
 
 VARIABLE = "SMOKE_OUTCOME"
 
+_collected: list[str] = []
 _tests: list[dict[str, Any]] = []
 _broken: list[dict[str, Any]] = []
 
@@ -26,6 +27,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         )
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Keep which tests there are."""
+    _collected.extend(item.nodeid for item in session.items)
+
+
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     """Keep what could not be read."""
     if report.outcome == "failed":
@@ -34,8 +40,9 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 def pytest_sessionfinish() -> None:
     """Write what was kept."""
+    kept = {"collected": _collected, "tests": _tests, "broken": _broken}
     if path := os.environ.get(VARIABLE):
-        Path(path).write_text(json.dumps({"tests": _tests, "broken": _broken}), encoding="utf-8")
+        Path(path).write_text(json.dumps(kept), encoding="utf-8")
 
 
 def _said(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,17 @@ CODE = Path(__file__).resolve().parents[1]  # where `testbed` is imported from
 DONE_WITHIN_S = 900
 _SAID_LINES = 14
 _PAGE = "docs/your-own-function.md, section smoke/"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What pytest found and did, as `testbed.outcome` kept it; `printed` is for people."""
+
+    collected: tuple[str, ...]
+    tests: Sequence[Mapping[str, str]] = ()
+    broken: Sequence[Mapping[str, str]] = ()
+    status: int = 0
+    printed: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,49 @@ def run(
     of its own gets none of our AWS settings. Raises DeployerError for a test that fails, for a folder that is
     missing or has no test, for a test that cannot be read, and when every test was skipped.
     """
+    say(f"testing    {target['kind']} with {FOLDER}/")
+    found = _pytest(root, _environment(os.environ if environ is None else environ, target))
+    return judge(found)
+
+
+def collect(root: Path, *, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the names of the smoke tests without running one.
+
+    Raises DeployerError for a folder that is missing or has no test, and for a test that cannot be read.
+    """
+    ours = os.environ if environ is None else environ
+    found = _pytest(root, {**ours, "PYTHONPATH": _path(ours)}, "--collect-only")
+    _check(found)
+    return found.collected
+
+
+def judge(found: Found) -> SmokeReport:
+    """Return the report of what pytest found. Raises DeployerError unless a test passed and none failed."""
+    _check(found)
+    failed = [test for test in found.tests if test["outcome"] == "failed"]
+    if failed:
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        place, _, message = failed[0]["said"].partition("\n")
+        raise DeployerError(
+            f"smoke test `{_short(failed[0]['name'])}` failed{more}",
+            found=_begin(message or place),
+            hint=f"read {_place(place) or failed[0]['name'].partition('::')[0]}",
+        )
+    passed = tuple(test["name"] for test in found.tests if test["outcome"] == "passed")
+    skipped = tuple((test["name"], test["said"]) for test in found.tests if test["outcome"] == "skipped")
+    if skipped and not passed:
+        name, reason = skipped[0]
+        raise _wrong(
+            "every smoke test was skipped, so nothing was tried",
+            f"found `{_short(name)}` skipped: {reason}, expected a test that runs here",
+        )
+    if found.status or not passed:
+        raise _wrong("pytest did not end well", _end(found.printed))
+    return SmokeReport(passed, skipped)
+
+
+def _pytest(root: Path, environment: dict[str, str], *arguments: str) -> Found:
+    """Run pytest on `smoke/` in a process of its own. Raises DeployerError when there is nothing to run."""
     folder = root / FOLDER
     if not folder.is_dir() or not any(folder.iterdir()):
         raise _wrong(
@@ -61,16 +115,13 @@ def run(
         )
     with tempfile.TemporaryDirectory(prefix="smoke-") as own:
         written = Path(own, "outcome.json")
-        environment = _environment(environ if environ is not None else os.environ, target)
-        environment |= {outcome.VARIABLE: str(written)}
         argv = [sys.executable, "-m", "pytest", FOLDER, "-p", fixtures.__name__, "-p", outcome.__name__]
-        argv += ["-p", "no:cacheprovider", "--quiet", "--color=no", "--rootdir", str(root)]
-        say(f"testing    {target['kind']} with {FOLDER}/")
+        argv += ["-p", "no:cacheprovider", "--quiet", "--color=no", "--rootdir", str(root), *arguments]
         try:
             done = subprocess.run(
                 argv,
                 cwd=root,
-                env=environment,
+                env={**environment, outcome.VARIABLE: str(written)},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 encoding="utf-8",
@@ -84,43 +135,22 @@ def run(
                 found=f"waited {DONE_WITHIN_S} s",
                 hint=f"give each wait in {FOLDER}/ an end",
             ) from error
-        found = json.loads(written.read_text(encoding="utf-8")) if written.is_file() else None
-    if found is None:
-        raise _wrong("pytest could not run the smoke tests", _end(done.stdout + done.stderr))
-    return judge(found["tests"], found["broken"], printed=done.stdout + done.stderr, status=done.returncode)
+        printed = done.stdout + done.stderr
+        if not written.is_file():
+            raise _wrong("pytest could not run the smoke tests", _end(printed))
+        kept = json.loads(written.read_text(encoding="utf-8"))
+    return Found(tuple(kept["collected"]), kept["tests"], kept["broken"], done.returncode, printed)
 
 
-def judge(
-    tests: list[dict[str, str]], broken: list[dict[str, str]], *, printed: str = "", status: int = 0
-) -> SmokeReport:
-    """Return the report of what pytest found. Raises DeployerError unless a test passed and none failed."""
-    if broken:
-        raise _unreadable(broken[0])
-    failed = [test for test in tests if test["outcome"] == "failed"]
-    if failed:
-        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        place, _, message = failed[0]["said"].partition("\n")
-        raise DeployerError(
-            f"smoke test `{_short(failed[0]['name'])}` failed{more}",
-            found=_begin(message or place),
-            hint=f"read {_place(place) or failed[0]['name'].partition('::')[0]}",
-        )
-    passed = tuple(test["name"] for test in tests if test["outcome"] == "passed")
-    skipped = tuple((test["name"], test["said"]) for test in tests if test["outcome"] == "skipped")
-    if skipped and not passed:
-        name, reason = skipped[0]
-        raise _wrong(
-            "every smoke test was skipped, so nothing was tried",
-            f"found `{_short(name)}` skipped: {reason}, expected a test that runs here",
-        )
-    if not tests:
+def _check(found: Found) -> None:
+    """Raise DeployerError unless every file can be read and there is a test."""
+    if found.broken:
+        raise _unreadable(found.broken[0])
+    if not found.collected:
         raise _wrong(
             f"`{FOLDER}/` has no test",
             f"found no function `test_…` in {FOLDER}/test_*.py, expected at least one",
         )
-    if status:
-        raise _wrong("pytest did not end well", _end(printed))
-    return SmokeReport(passed, skipped)
 
 
 def _environment(ours: Mapping[str, str], target: Mapping[str, Any]) -> dict[str, str]:
@@ -134,9 +164,13 @@ def _environment(ours: Mapping[str, str], target: Mapping[str, Any]) -> dict[str
             "AWS_ENDPOINT_URL": target["endpoint"],
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-    path = os.pathsep.join(filter(None, [str(CODE), ours.get("PYTHONPATH", "")]))
     region = {"AWS_REGION": target["region"], "AWS_DEFAULT_REGION": target["region"]}
-    return kept | region | {"PYTHONPATH": path, fixtures.VARIABLE: json.dumps(dict(target))}
+    return kept | region | {"PYTHONPATH": _path(ours), fixtures.VARIABLE: json.dumps(dict(target))}
+
+
+def _path(ours: Mapping[str, str]) -> str:
+    """Return the tests' PYTHONPATH: ours, with the code's folder in front."""
+    return os.pathsep.join(filter(None, [str(CODE), ours.get("PYTHONPATH", "")]))
 
 
 def _unreadable(broken: Mapping[str, str]) -> DeployerError:
