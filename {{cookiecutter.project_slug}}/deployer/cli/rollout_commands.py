@@ -43,6 +43,7 @@ def start(context: Context, how: Start) -> Exit:
     aws = reach(context)
     settings = context.config.environment(context.environment)
     driver_commands.check_durable(context)
+    probe = samples.load_probe(context.root)
     rollout_id = github.rollout_id(context.output.environ)
     target = how.version or aws.newest_version()
     plan = replace(settings.rollout_plan(rollout_id, target), is_forced=how.force is not None)
@@ -56,7 +57,7 @@ def start(context: Context, how: Start) -> Exit:
     if alias.routing.stable != target and alias.routing.canary is None:
         _check_version(aws, alias.routing.stable, target, is_shared=bool(plan.steps))
         _check_alarms(aws, settings)
-        _probe(context, aws, target)
+        _probe(context, aws, target, probe)
     if how.force is not None:
         context.output.say(f"forced     {how.force}")
         context.output.event(
@@ -75,6 +76,7 @@ def resume(context: Context, *, detach: bool) -> Exit:
     With `detach` a paused rollout is resumed and left to the process that drives it.
     """
     aws = reach(context)
+    _probe_event(context)  # one that is missing is said before anything is changed
     alias = aws.alias()
     around, marker = Surroundings.of(context, aws), alias.marker
     if marker is not None and marker.state is RolloutState.DONE:
@@ -185,8 +187,7 @@ def _run(around: Surroundings, made: RolloutPlan, *, detach: bool = False) -> Ex
 
     told = [0.0]
     settings = context.config.environment(context.environment)
-    probe_event = samples.load_probe(context.root) if settings.probe_every_s else None
-    gate = gate_for(settings, watched_alarms(context, aws), probe_event)
+    gate = gate_for(settings, watched_alarms(context, aws), _probe_event(context))
     stop = rollout.Stop()
     context.output.say(f"rollout    {made.id} of version {made.target}, watching {', '.join(gate.alarms)}")
     wanted = rollout.Rollout(made, gate, tell, stop, settings.on_cancel == "hold", around.announce)
@@ -266,9 +267,15 @@ def _check_alarms(aws: Aws, settings: Environment) -> None:
         )
 
 
-def _probe(context: Context, aws: Aws, target: str) -> None:
+def _probe_event(context: Context) -> object:
+    """Return the owner's harmless event where the settings send probes. Raises DeployerError (exit 2)."""
+    settings = context.config.environment(context.environment)
+    return samples.load_probe(context.root) if settings.probe_every_s else None
+
+
+def _probe(context: Context, aws: Aws, target: str, probe: object) -> None:
     """Send the new version the harmless event before any traffic; one that cannot even start is refused."""
-    error, answer = aws.invoke(target, samples.load_probe(context.root))
+    error, answer = aws.invoke(target, probe)
     if error is not None:
         message = answer.get("errorMessage", "") if isinstance(answer, dict) else str(answer)
         raise DeployerError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,10 @@ class Sample:
     after: tuple[Call, ...] = ()
 
     def __str__(self) -> str:
-        looks = f" and {len(self.expected)} look{'s' * (len(self.expected) != 1)} at what it left"
-        return f"{len(self.before)} calls before, the event, its answer{looks if self.expected else ''}"
+        parts = [f"{_count(self.before, 'call')} before", "the event", "its answer"]
+        if self.expected:
+            parts.append(f"{_count(self.expected, 'look')} at what it left")
+        return ", ".join([*parts, f"{_count(self.after, 'call')} after"])
 
 
 def load_probe(root: Path) -> Any:
@@ -84,6 +86,13 @@ def load(root: Path) -> Sample | None:
     )
 
 
+def outlook(sample: Sample | None) -> str:
+    """Say in one line what real sample there is to try."""
+    if sample is None:
+        return f"sample     none: there is no {SAMPLE}, so nothing real is tried before traffic"
+    return f"sample     {SAMPLE}: {sample}; `deployer sample VERSION` sends it to one version"
+
+
 def send(sample: Sample, invoke: Invoke, client: Client, names: Mapping[str, str]) -> str:
     """Send the sample and return in one sentence what came back; the calls after are made in any case.
 
@@ -122,7 +131,7 @@ def _try(sample: Sample, invoke: Invoke, client: Client, names: Mapping[str, str
         problem = calls.mismatch(calls.fill(look, names, where=call.where), found, str(call))
         if problem:
             raise _unlike(problem)
-    looks = f", and {len(sample.expected)} of {len(sample.expected)} looks found what is due"
+    looks = f", and so is what {_count(sample.expected, 'look')} found"
     return f"the answer is as expected{looks if sample.expected else ''}"
 
 
@@ -137,11 +146,17 @@ def _tidy(sample: Sample, client: Client, names: Mapping[str, str]) -> list[str]
     return problems
 
 
+def _count(things: Sequence[object], name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
+
+
 def _json(path: Path, name: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise _wrong(f"there is no `{name}`", "expected an event as JSON") from error
+        raise _wrong(
+            f"there is no `{name}`", "found no file, expected an event as JSON"
+        ) from error
     except (OSError, ValueError) as error:
         raise _wrong(f"`{name}` is no JSON", str(error)) from error
 
