@@ -241,7 +241,7 @@ def test_a_testbed_beside_a_module_is_found(source: str, is_found: bool):
 def test_a_testbed_in_another_module_is_found(source: str):
     """Another module of the deployer that reaches for the testbed is found, whatever form that has."""
     assert "testbed" in imports(source)
-    with pytest.raises(AssertionError, match="image.push imports testbed"):
+    with pytest.raises(AssertionError, match=r"image\.push imports testbed"):
         check_homes("image.push", source)
 
 

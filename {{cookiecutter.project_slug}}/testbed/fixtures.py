@@ -30,6 +30,8 @@ _LOG_LINES = 20
 # Source: https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
 _FAILURE_KEYS = {"errorMessage", "errorType", "requestId", "stackTrace"}
 
+_EMULATOR = "[INFO] (rapid)"  # in each line that the emulator itself logs
+
 Target = Mapping[str, Any]
 
 
@@ -186,9 +188,15 @@ def _log(target: Target) -> str:
     if not target.get("log"):
         return ""
     done = subprocess.run(
-        target["log"], capture_output=True, encoding="utf-8", errors="replace", timeout=30, check=False
+        target["log"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        timeout=30,
+        check=False,
     )
-    return done.stdout + done.stderr
+    return "\n".join(line for line in done.stdout.splitlines() if _EMULATOR not in line)
 
 
 def _patience() -> Config:

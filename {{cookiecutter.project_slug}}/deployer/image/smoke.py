@@ -17,7 +17,7 @@ from deployer.image.build import BuiltImage, ensure_loaded
 from deployer.image.docker import Say, container_name, find_docker, must, run
 
 ANSWER_WITHIN_S = 60
-LOG_LINES = 30
+LOG_LINES = 60
 
 # Posts the event from inside the container: no port of this machine is opened for it.
 _INVOKE = """

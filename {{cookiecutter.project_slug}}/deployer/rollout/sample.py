@@ -154,9 +154,7 @@ def _json(path: Path, name: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise _wrong(
-            f"there is no `{name}`", "found no file, expected an event as JSON"
-        ) from error
+        raise _wrong(f"there is no `{name}`", "found no file, expected an event as JSON") from error
     except (OSError, ValueError) as error:
         raise _wrong(f"`{name}` is no JSON", str(error)) from error
 
