@@ -54,7 +54,7 @@ def test_call_is_made_with_names_and_files(folder: Path) -> None:
         ({"call": "put_object"}, "found call = `put_object`, expected a name like `s3.put_object`"),
         ({"call": "s3.__init__"}, "found call = `s3.__init__`, expected a name like `s3.put_object`"),
         ({"arguments": ["a"]}, "found arguments = `['a']`, expected a table like { Key = \"a\" }"),
-        ({"files": "photo.jpg"}, "found files = `photo.jpg`, expected a table like { Key = \"a\" }"),
+        ({"files": "photo.jpg"}, 'found files = `photo.jpg`, expected a table like { Key = "a" }'),
         ({"files": {"Body": "none.jpg"}}, "found no file `smoke/none.jpg`, expected its content"),
         ({"files": {"Body": "../secret"}}, "found the file `../secret`, expected one inside `smoke/`"),
         ({"files": {"Body": "/etc/hosts"}}, "found the file `/etc/hosts`, expected one inside `smoke/`"),
@@ -91,7 +91,10 @@ def test_unknown_resource_says_which_there_are(folder: Path) -> None:
 def test_names_are_filled_in_everywhere() -> None:
     """Texts inside lists and tables get their names; everything else stays what it is."""
     value = {"a": [{"b": "arn:${X}/${X}"}, 3, True, b"${X}"], "${X}": None}
-    assert calls.fill(value, {"X": "x"}, where="") == {"a": [{"b": "arn:x/x"}, 3, True, b"${X}"], "${X}": None}
+    assert calls.fill(value, {"X": "x"}, where="") == {
+        "a": [{"b": "arn:x/x"}, 3, True, b"${X}"],
+        "${X}": None,
+    }
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,9 @@ class FakeS3:
     @property
     def meta(self) -> SimpleNamespace:
         """Return the operations there are."""
-        return SimpleNamespace(method_to_api_mapping=dict.fromkeys(["put_object", "head_object", "delete_object"]))
+        return SimpleNamespace(
+            method_to_api_mapping=dict.fromkeys(["put_object", "head_object", "delete_object"])
+        )
 
     def __getattr__(self, operation: str) -> Callable[..., dict[str, Any]]:
         def call(**arguments: Any) -> dict[str, Any]:
@@ -103,7 +105,12 @@ def test_good_answer_passes(root: Path) -> None:
     ("answer", "failure", "content_type", "found"),
     [
         ({"done": []}, None, "image/jpeg", "answer.done: found `[]`, expected `['mine/smoke/a']`"),
-        ({"errorMessage": "no idea"}, "Unhandled", "image/jpeg", "found Unhandled: no idea, expected an answer"),
+        (
+            {"errorMessage": "no idea"},
+            "Unhandled",
+            "image/jpeg",
+            "found Unhandled: no idea, expected an answer",
+        ),
         (None, None, "text/plain", "s3.head_object.ContentType: found `text/plain`, expected `image/jpeg`"),
     ],
     ids=["another answer", "it failed", "it left something else"],
@@ -156,13 +163,18 @@ def test_plan_says_what_the_sample_does(root: Path) -> None:
     [
         ("[expect]", "[expect", "`smoke/sample.toml` cannot be read"),
         ('event = "sample.json"', "", "`smoke/sample.toml` names no event"),
+        ('"sample.json"', '"../deploy.toml"', "found `../deploy.toml`, expected a file in `smoke/`"),
         ('"sample.json"', '"none.json"', "there is no `smoke/none.json`"),
         ('"sample.json"', '"photo.jpg"', "`smoke/photo.jpg` is no JSON"),
         ("[[before]]", "[[befor]]", "found `befor`"),
         ("[[expect.calls]]", "[[expect.looks]]", "found `expect.looks`"),
         ("s3.head_object", "head_object", "`smoke/sample.toml`, expect.calls 1, cannot be used"),
         ("photo.jpg", "none.jpg", "found no file `smoke/none.jpg`"),
-        ('"${Source}", Key = "smoke/b" }\nanswer', '"${Sink}", Key = "smoke/b" }\nanswer', "found no resource `Sink`"),
+        (
+            '"${Source}", Key = "smoke/b" }\nanswer',
+            '"${Sink}", Key = "smoke/b" }\nanswer',
+            "found no resource `Sink`",
+        ),
     ],
 )
 def test_bad_sample_is_one_error(root: Path, old: str, new: str, words: str) -> None:
@@ -186,11 +198,11 @@ def test_sample_that_expects_nothing_is_refused(root: Path) -> None:
 def test_probe_is_the_owners(tmp_path: Path) -> None:
     """The probe is smoke/probe.json; a missing or damaged one is an error with the next step."""
     (tmp_path / "smoke").mkdir()
-    with pytest.raises(DeployerError, match="there is no `smoke/probe.json`") as error:
+    with pytest.raises(DeployerError, match=r"there is no `smoke/probe.json`") as error:
         samples.load_probe(tmp_path)
     assert error.value.hint
     (tmp_path / "smoke" / "probe.json").write_text("{")
-    with pytest.raises(DeployerError, match="`smoke/probe.json` is no JSON"):
+    with pytest.raises(DeployerError, match=r"`smoke/probe.json` is no JSON"):
         samples.load_probe(tmp_path)
     (tmp_path / "smoke" / "probe.json").write_text('{"a": 1}')
     assert samples.load_probe(tmp_path) == {"a": 1}

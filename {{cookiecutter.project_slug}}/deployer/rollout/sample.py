@@ -62,8 +62,11 @@ def load(root: Path) -> Sample | None:
     unknown += [f"expect.{key}" for key in sorted(set(expect) - {"answer", "calls"})]
     if unknown:
         raise _wrong(f"`{SAMPLE}` has unknown keys", f"found `{'`, `'.join(unknown)}`")
-    if not isinstance(table.get("event"), str):
-        raise _wrong(f"`{SAMPLE}` names no event", 'found none, expected event = "sample.json"')
+    event = table.get("event")
+    if not isinstance(event, str) or not (path.parent / event).resolve().is_relative_to(
+        path.parent.resolve()
+    ):
+        raise _wrong(f"`{SAMPLE}` names no event", f"found `{event}`, expected a file in `{SMOKE}/`")
     if not expect.get("answer") and not expect.get("calls"):
         raise _wrong(f"`{SAMPLE}` expects nothing", "found neither expect.answer nor expect.calls")
 
@@ -75,7 +78,7 @@ def load(root: Path) -> Sample | None:
 
     looks = expect.get("calls", [])
     return Sample(
-        event=_json(path.parent / table["event"], f"{SMOKE}/{table['event']}"),
+        event=_json(path.parent / event, f"{SMOKE}/{event}"),
         before=parsed(table.get("before", []), "before"),
         answer=expect.get("answer"),
         expected=tuple(
