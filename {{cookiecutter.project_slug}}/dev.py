@@ -50,7 +50,7 @@ LINTERS = (
     "cfn-lint infra/bootstrap.yaml infra/codedeploy.yaml infra/service.yaml",
 )
 CACHES = (".pytest_cache", ".ruff_cache", ".mypy_cache", ".hypothesis")
-LEFTOVERS = (".venv", ".venv-local-aws", "build", ".cache", "deployer.egg-info", *CACHES)
+LEFTOVERS = (".venv", ".venv-local-aws", ".venv-smoke", "build", ".cache", "deployer.egg-info", *CACHES)
 PARALLEL = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup"]
 
 
@@ -77,6 +77,8 @@ class Environment:
 
 TOOLS = Environment(".venv", "requirements/dev.txt", has_project=True)
 LOCAL_AWS = Environment(".venv-local-aws", "requirements/local-aws.txt")
+# Beside a role in AWS: what smoke/ needs and nothing else, not even this checkout.
+SMOKE = Environment(".venv-smoke", "requirements/smoke.txt")
 
 
 def ensure(root: Path, environment: Environment) -> None:
@@ -293,6 +295,14 @@ def test(root: Path, arguments: list[str]) -> int:
     return python(root, ["-m", "pytest", *(arguments or PARALLEL)])
 
 
+def smoke(root: Path, arguments: list[str]) -> int:
+    """Run the tests in smoke/ against what SMOKE_TARGET names, from the lock of their own."""
+    ensure(root, SMOKE)
+    os.environ["PYTHONPATH"] = str(root)
+    plugin = ["-p", "testbed.fixtures", "-p", "no:cacheprovider"]
+    return hand_over([str(SMOKE.program(root, "python")), "-m", "pytest", "smoke", *plugin, *arguments], root)
+
+
 def rehearse(root: Path, arguments: list[str]) -> int:
     """Play releases against a local AWS, with real containers where Docker answers."""
     setup(root)
@@ -329,6 +339,10 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
     "test": (test, "run the tests; arguments go to pytest"),
     "lint": (lint_here, "run every linter on the files as they are"),
     "types": (types, "run mypy --strict on deployer/"),
+    "smoke": (
+        smoke,
+        "run smoke/ against what SMOKE_TARGET names (`deployer smoke` sets it); arguments go to pytest",
+    ),
     "rehearse": (rehearse, "play releases, a bad one included, against a local AWS"),
     "lock": (lambda root, _: lock(root), "compile requirements/*.in to hash-locked *.txt (needs uv)"),
     "clean": (lambda root, _: clean(root), "remove the environments and everything built"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -15,6 +16,18 @@ from deployer.aws.provisioned import Provisioned
 from deployer.clock import Clock
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:image-resizer-production-rollouts"
+
+
+PROBE = {"a": "harmless event"}
+
+
+def given_settings(folder: Path, text: str) -> Path:
+    """Write what a rollout reads of a repository, deploy.toml and smoke/probe.json, and return the former."""
+    (folder / "smoke").mkdir(exist_ok=True)
+    (folder / "smoke" / "probe.json").write_text(json.dumps(PROBE), encoding="utf-8")
+    path = folder / "deploy.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 class StackWithTopic:

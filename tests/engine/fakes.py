@@ -195,6 +195,7 @@ class FakeAws:
     update_s: float = 0.0
     actor: str = "driver"
     calls: list[str] = field(default_factory=list)
+    events: list[object] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
     history: list[Served] = field(default_factory=list)
     faults: dict[int, tuple[Callable[[], object] | None, BaseException | None]] = field(default_factory=dict)
@@ -224,7 +225,7 @@ class FakeAws:
         """Return this world again with a clock of its own; what happens in one is not seen in the other."""
         other = copy.copy(self)
         other.clock = VirtualClock(self.clock.time)
-        for name in ("states", "calls", "written", "history", "faults"):
+        for name in ("states", "calls", "events", "written", "history", "faults"):
             setattr(other, name, copy.copy(getattr(self, name)))
         return other
 
@@ -374,6 +375,7 @@ class FakeAws:
     def invoke(self, version: str, event: object) -> tuple[str | None, object]:
         """Invoke a version."""
         with self.call("Invoke"):
+            self.events.append(event)
             if self._probe_error:
                 return "Unhandled", {"errorMessage": self._probe_error}
             return None, {"resized": [], "skipped": []}

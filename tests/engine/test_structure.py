@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import itertools
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +45,8 @@ HOMES = {
     "subprocess": {"image.docker", "github", "drivers.package"},
     "rich": {"report.console"},
     "typer": {"cli.main", "cli.options", "cli.rollout"},
-    "time": {"clock", "image.smoke"},  # a container starts at its own pace, on no clock of ours
+    "time": {"clock"},
+    "testbed": {"cli.smoke_commands"},
     "requests": set(),
     "random": set(),
 }
@@ -86,8 +89,26 @@ def imports(source: str) -> set[str]:
             )
         elif isinstance(node, ast.List | ast.Tuple):
             words = [part.value if isinstance(part, ast.Constant) else None for part in node.elts]
-            found |= {str(name) for flag, name in itertools.pairwise(words) if flag == "-m" and name}
+            names = {str(name) for flag, name in itertools.pairwise(words) if flag == "-m" and name}
+            found |= {name if name.startswith("deployer") else name.split(".")[0] for name in names}
     return found
+
+
+def imports_at_once(source: str) -> set[str]:
+    """Return what a file imports as soon as it is imported itself: not inside a function."""
+    tree = ast.parse(source)
+    later = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    first = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in later
+    ]
+    return set().union(*(imports(ast.unparse(node)) for node in first)) if first else set()
 
 
 MODULES = {
@@ -122,6 +143,12 @@ def may_import(module: str, other: str) -> bool:
         return True
     allowed = ALLOWED.get(room, set())
     return other in allowed or room_of(other) in allowed
+
+
+def check_homes(module: str, source: str) -> None:
+    """Raise AssertionError for an effect that another module owns."""
+    for package, homes in HOMES.items():
+        assert package not in imports(source) or module in homes, f"{module} imports {package}"
 
 
 def strangers(modules: dict[str, str]) -> list[str]:
@@ -171,8 +198,52 @@ def test_every_module_is_in_a_room():
 @pytest.mark.parametrize("module", MODULES)
 def test_effects_have_one_home(module: str):
     """AWS, programs, the terminal, the command line and the clock are each touched by the module that owns them."""
-    for package, homes in HOMES.items():
-        assert package not in imports(MODULES[module]) or module in homes, f"{module} imports {package}"
+    check_homes(module, MODULES[module])
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_loads_the_testbed_with_itself(module: str):
+    """The local AWS and the smoke fixtures are imported inside the command that needs them, never beside a module."""
+    assert "testbed" not in imports_at_once(MODULES[module])
+
+
+@pytest.mark.parametrize(
+    "program", ["import deployer.cli.main", "from deployer.cli.main import main; main(['status', '--help'])"]
+)
+def test_a_credentialed_command_loads_no_testbed(program: str):
+    """Neither the command line nor a command of a release loads a module of the testbed."""
+    look = "; import sys; print('loaded', sorted(name for name in sys.modules if name.startswith('testbed')))"
+    done = subprocess.run([sys.executable, "-c", program + look], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+@pytest.mark.parametrize(
+    ("source", "is_found"),
+    [
+        ("from testbed import fixtures\n", True),
+        ("if True:\n    import testbed.local_aws\n", True),
+        ("def smoke():\n    from testbed import fixtures\n", False),
+    ],
+    ids=["at the top", "under a condition", "inside a function"],
+)
+def test_a_testbed_beside_a_module_is_found(source: str, is_found: bool):
+    """An import of the testbed counts where it is carried out with the module, and only there."""
+    assert ("testbed" in imports_at_once(source)) is is_found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f():\n    from testbed import local_aws\n",
+        'argv = [python, "-m", "testbed.local_aws", "serve"]\n',
+    ],
+    ids=["inside a function", "python -m"],
+)
+def test_a_testbed_in_another_module_is_found(source: str):
+    """Another module of the deployer that reaches for the testbed is found, whatever form that has."""
+    assert "testbed" in imports(source)
+    with pytest.raises(AssertionError, match=r"image\.push imports testbed"):
+        check_homes("image.push", source)
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if room_of(name) in PURE_ROOMS or name in PURE])

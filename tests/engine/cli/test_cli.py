@@ -12,6 +12,7 @@ import pytest
 from deployer.cli.main import app, main
 from deployer.errors import Exit
 from deployer.model import AlarmState
+from engine.around import PROBE, given_settings
 from engine.fakes import FakeAws, VirtualClock
 
 SETTINGS = """
@@ -44,7 +45,7 @@ class NoStack:
 @pytest.fixture
 def deploy(tmp_path: Path, monkeypatch):
     """Return a function that runs one command against a fake AWS in an empty checkout."""
-    (tmp_path / "deploy.toml").write_text(SETTINGS)
+    given_settings(tmp_path, SETTINGS)
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(("GITHUB_", "AWS_"))]:
         monkeypatch.delenv(name)
@@ -69,7 +70,7 @@ def test_a_rollout_tells_its_story(deploy, capsys):
         del os.environ["GITHUB_RUN_ID"]
     out = capsys.readouterr().out.splitlines()
     assert [line for line in out if not line.startswith("wait")] == [
-        "probe      version 42 answers its trigger's test event",
+        "probe      version 42 answers smoke/probe.json",
         "rollout    77.1 of version 42, watching errors",
         "set weight first step, 10 % of traffic",
         "set weight 300 s at 10 % were good",
@@ -226,11 +227,36 @@ def test_a_held_cancel_leaves_the_traffic(deploy, capsys, tmp_path):
 
 
 def test_a_version_that_cannot_start_gets_no_traffic(deploy, capsys):
-    """A version that fails its trigger's test event is refused with its own message."""
+    """A version that fails on the probe is refused with its own message."""
     deploy.aws.given_broken_start("Unable to import module 'app.handler'")
     assert deploy("rollout", "start") == Exit.REFUSED
     assert "Unable to import module" in capsys.readouterr().err
+    assert deploy.aws.events == [PROBE]
     assert deploy.aws.writes == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param(None, "there is no `smoke/probe.json`", id="missing"),
+        pytest.param("{", "`smoke/probe.json` is no JSON", id="no JSON"),
+    ],
+)
+def test_a_rollout_without_a_probe_is_refused(deploy, capsys, content, words):
+    """Without a harmless event no version can be asked whether it starts: that is said before any call."""
+    path = Path("smoke/probe.json")
+    path.unlink() if content is None else path.write_text(content)
+    assert deploy("rollout", "start") == Exit.USAGE
+    assert words in capsys.readouterr().err
+    assert deploy.aws.calls == []
+
+
+def test_probes_send_the_owners_event(deploy):
+    """With `probe_every_s` both versions get the event of smoke/probe.json."""
+    given_settings(Path.cwd(), SETTINGS + "probe_every_s = 60\n")
+    assert deploy("rollout", "start") == Exit.DONE
+    assert len(deploy.aws.events) > 10
+    assert all(event == PROBE for event in deploy.aws.events)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from deployer.drivers.deployments import Deployments, Ended, Status
 from deployer.errors import DeployerError, Exit
 from deployer.model import RolloutState, Routing
 from deployer.rollout.run import Stop
+from engine.around import given_settings
 from engine.fakes import FakeAws, VirtualClock
 from generating import GENERATED
 
@@ -327,7 +328,7 @@ class TestCommand:
         monkeypatch.chdir(tmp_path)
 
         def run_it(aws: FakeAws, stubbed: Stubbed, settings: str = SETTINGS) -> int:
-            (tmp_path / "deploy.toml").write_text(settings)
+            given_settings(tmp_path, settings)
             aws.cloudformation = NoStack()  # type: ignore[attr-defined]
             aws.codedeploy = stubbed.stub.client  # type: ignore[attr-defined]
             return main(["rollout", "start"], clock=VirtualClock(), aws=lambda _config, _environment: aws)  # type: ignore[arg-type,return-value]

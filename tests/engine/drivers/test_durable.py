@@ -31,6 +31,7 @@ from deployer.errors import DeployerError, Exit
 from deployer.model import AlarmState, RolloutState
 from deployer.rollout import run as rollout
 from deployer.rollout.gate import gate_for
+from engine.around import given_settings
 from engine.fakes import FakeAws, Traffic, VirtualClock
 from generating import GENERATED
 
@@ -384,7 +385,7 @@ class TestCommands:
             aws: FakeAws, *argv: str, settings: str = SETTINGS, clock: VirtualClock | None = None
         ) -> int:
             text = settings.replace('driver = "durable"', 'driver = "durable"\nalarms = ["errors"]')
-            (tmp_path / "deploy.toml").write_text(text)
+            given_settings(tmp_path, text)
             return main(
                 ["rollout", *argv], clock=clock or VirtualClock(), aws=lambda _config, _environment: aws
             )  # type: ignore[arg-type,return-value]

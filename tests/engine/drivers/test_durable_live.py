@@ -28,6 +28,7 @@ from deployer.cli.main import main
 from deployer.config import Config, load
 from deployer.drivers import handover, package
 from deployer.model import RolloutState
+from engine.around import given_settings
 from generating import GENERATED
 
 ROOT = GENERATED
@@ -150,9 +151,7 @@ def executions(aws: Aws) -> list[str]:
 @pytest.fixture
 def settings(tmp_path: Path) -> Path:
     """Write a deploy.toml."""
-    path = tmp_path / "deploy.toml"
-    path.write_text(SETTINGS, encoding="utf-8")
-    return path
+    return given_settings(tmp_path, SETTINGS)
 
 
 def test_alarm_while_nobody_waits(local_aws: LocalAws, settings: Path):

@@ -1,25 +1,27 @@
-"""The smoke test, on the real image and on images that are wrong in one way each."""
+"""`deployer smoke` on the real image, and on images and smoke folders that are wrong in one way each."""
 
-import io
-import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from PIL import Image
 from testbed import local_aws
+from testbed.local_aws import LocalAws
 
-from deployer.config import Config, parse
+from deployer.cli import smoke_commands
+from deployer.clock import SystemClock
+from deployer.config import parse
+from deployer.context import Context
 from deployer.errors import DeployerError
-from deployer.image import smoke as smoking
 from deployer.image.build import BuiltImage
 from engine.image.conftest import PROJECT, Docker, unavailable
 
@@ -39,22 +41,61 @@ def handler(event, context):
     small = io.BytesIO()
     photo.resize((photo.width // 2, photo.height // 2)).save(small, "JPEG")
     target = os.environ["RESIZED_BUCKET"]
-    s3.put_object(Bucket=target, Key=key, Body=small.getvalue())
+    s3.put_object(Bucket=target, Key=key, Body=small.getvalue(), ContentType="image/jpeg")
     return {"resized": [{"bucket": target, "key": key}], "skipped": []}
 """
+FAILED = "smoke test `test_photo_is_resized` failed"
 
-Smoke = Callable[..., smoking.SmokeResult]
+
+@dataclass
+class Heard:
+    """What a command said."""
+
+    lines: list[str] = field(default_factory=list)
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def say(self, text: str) -> None:
+        """Keep a line."""
+        self.lines.append(text)
+
+
+@dataclass
+class Smoke:
+    """`deployer smoke` of one image, in a checkout of its own that a test may change."""
+
+    docker: Docker
+    reference: str
+    local: LocalAws
+    root: Path
+    names: list[str] = field(default_factory=list)
+
+    def __call__(self, handler: str | None = None, *, config: str = CONFIG, tests: str | None = None) -> str:
+        """Smoke the real image, or one with another handler on top; returns what was said. Leaves no container."""
+        name = self.reference
+        if handler is not None:
+            name = other_image(self.docker, self.reference, self.root / "build", handler)
+            self.names.append(name)
+        if tests is not None:
+            given_only_test(self.root, tests)
+        try:
+            heard = Heard()
+            smoke_commands.smoke_image(
+                context_of(self.root, heard, config), built(self.docker, name), self.local
+            )
+            return "\n".join(heard.lines)
+        finally:
+            assert not containers_of(self.docker, name)
 
 
 @pytest.fixture(scope="module")
-def s3(docker: Docker) -> Iterator[smoking.S3Endpoint]:
-    """Return the S3 of a local AWS."""
+def local(docker: Docker) -> Iterator[LocalAws]:
+    """Run a local AWS."""
     try:
         local_aws.find_python()
     except DeployerError as error:
         unavailable(f"{error.what}: {error.hint}")
     with local_aws.running(docker=[docker.client]) as running:
-        yield smoking.S3Endpoint(running.endpoint, running.container_endpoint, running.region)
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -68,27 +109,43 @@ def reference(docker: Docker, base_image: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return the part of a checkout that `deployer smoke` reads."""
+    shutil.copytree(PROJECT / "smoke", tmp_path / "smoke")
+    shutil.copytree(PROJECT / "infra", tmp_path / "infra")
+    (tmp_path / "deploy.toml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "build").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
 def smoke(
-    docker: Docker, reference: str, s3: smoking.S3Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    docker: Docker, reference: str, local: LocalAws, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Smoke]:
-    """Return a smoke test of the real image, or of one with another handler on top; it leaves no container."""
+    """Return the command, with credentials of ours in its environment."""
     monkeypatch.setenv("DOCKER", docker.client)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    names: list[str] = []
-
-    def run(handler: str | None = None, config: Config | None = None) -> smoking.SmokeResult:
-        name = reference if handler is None else other_image(docker, reference, tmp_path, handler)
-        names.extend([name] if handler is not None else [])
-        try:
-            return smoking.smoke(
-                config or parse(CONFIG), built(docker, name), s3_endpoint=s3, say=lambda _: None
-            )
-        finally:
-            assert not containers_of(docker, name)
-
-    yield run
-    for name in names:
+    made = Smoke(docker, reference, local, root)
+    yield made
+    for name in made.names:
         docker("rmi", "--force", name)
+
+
+def context_of(root: Path, output: Any, config: str = CONFIG) -> Context:
+    """Return what the command holds; it reaches no AWS."""
+    (root / "deploy.toml").write_text(config, encoding="utf-8")
+    return Context(parse(config), root, "production", output, SystemClock(), _no_aws)
+
+
+def _no_aws(*_: object) -> object:
+    raise AssertionError("smoke reached for AWS")
+
+
+def given_only_test(root: Path, source: str) -> None:
+    """Leave one test in smoke/, and no sample."""
+    for path in [*(root / "smoke").glob("test_*.py"), root / "smoke" / "sample.toml"]:
+        path.unlink(missing_ok=True)
+    (root / "smoke" / "test_one.py").write_text(source, encoding="utf-8")
 
 
 def built(docker: Docker, name: str) -> BuiltImage:
@@ -114,101 +171,177 @@ def containers_of(docker: Docker, name: str) -> list[str]:
     return docker("ps", "--all", "--filter", f"ancestor={name}", "--format", "{{.Names}}").split()
 
 
-def test_real_image_makes_the_photo_half_its_size(smoke: Smoke) -> None:
-    """The image of this checkout passes: its answer names the photo, and the object is half its size."""
-    result = smoke()
-    assert (result.photo_px, result.resized_px) == ((96, 64), (48, 32))
-    assert str(result).startswith("photo 96x64 -> 48x32 in ")
+def test_real_image_passes(smoke: Smoke) -> None:
+    """The image of this checkout passes the owner's tests and the sample; a trigger's test is left out by name."""
+    said = smoke()
+    assert "smoke      1 test passed: test_photo_is_resized" in said
+    assert "left out test_new_photo_triggers_the_function: only a container runs here" in said
+    assert "sample     the answer is as expected, and so is what 1 look found" in said
 
 
-def test_size_in_deploy_toml_does_not_matter(smoke: Smoke) -> None:
-    """The smoke test is about the image: a project that fits to 4000 pixels passes as well."""
-    assert smoke(config=parse(CONFIG + "[resize]\nfit_px = 4000\n")).resized_px == (48, 32)
+def test_size_in_deploy_toml_reaches_the_container(smoke: Smoke) -> None:
+    """The container has the literals of deploy.toml, so a project that fits to 30 pixels passes as well."""
+    assert "1 test passed" in smoke(config=CONFIG + "[function.variables]\nFIT_PX = 30\n")
 
 
-def test_label_that_moved_does_not_matter(
-    docker: Docker, reference: str, s3: smoking.S3Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_label_that_moved_does_not_matter(smoke: Smoke, docker: Docker, root: Path) -> None:
     """If the label points at another image by now, the tarball that was built is smoke-tested."""
-    monkeypatch.setenv("DOCKER", docker.client)
-    name = other_image(docker, reference, tmp_path, RIGHT)
-    tar = tmp_path / "image.tar"
+    name = other_image(docker, smoke.reference, root / "build", RIGHT)
+    tar = root / "image.tar"
     docker("save", "--output", str(tar), name)
     right = replace(built(docker, name), tar=tar)
     docker("rmi", "--force", name)
-    docker("tag", reference, name)
-    said: list[str] = []
-    smoking.smoke(parse(CONFIG), right, s3_endpoint=s3, say=said.append)
-    assert said[0] == f"loading {tar}"
+    docker("tag", smoke.reference, name)
+    heard = Heard()
+    smoke_commands.smoke_image(context_of(root, heard), right, smoke.local)
+    assert heard.lines[0] == f"loading {tar}"
     docker("rmi", "--force", name)
 
 
 def test_right_function_passes(smoke: Smoke) -> None:
     """The function the wrong ones below are made from passes."""
-    assert smoke(RIGHT).resized_px == (48, 32)
+    assert "1 test passed" in smoke(RIGHT)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("old", "new", "what", "found"),
     [
-        pytest.param("s3.put_object", "dict", "the photo is not half its size", id="nothing is written"),
-        pytest.param("width // 2", "width // 3", "the photo is not half its size", id="the size is wrong"),
-        pytest.param('"key": key}', '"key": "x"}', "gives the wrong answer", id="the answer names another"),
-        pytest.param('"skipped": []', '"skipped": [1]', "gives the wrong answer", id="something was skipped"),
-        pytest.param("[record] =", "raise ValueError(", "gives the wrong answer", id="it raises"),
+        pytest.param("s3.put_object", "dict", FAILED, "NoSuchKey", id="nothing is written"),
+        pytest.param("width // 2", "width // 3", FAILED, r"\(32, 32\) == \(48, 32\)", id="the size is wrong"),
+        pytest.param('"key": key}', '"key": "x"}', FAILED, r"\['x'\] == ", id="the answer names another"),
+        pytest.param('"skipped": []', '"skipped": [1]', FAILED, r"\[1\] == \[\]", id="something was skipped"),
+        pytest.param("[record] =", "raise ValueError(", FAILED, "ValueError: 1", id="it raises"),
+        pytest.param("import boto3,", "import no_such_module,", FAILED, "no_such_module", id="no import"),
         pytest.param(
-            "import boto3,", "import no_such_module,", "wrong answer|does not answer", id="no import"
+            "import boto3,", "import sys; sys.exit(3)\nimport", FAILED, "failed", id="it ends at once"
         ),
-        pytest.param("import boto3,", "import sys; sys.exit(3)\nimport", "answer", id="it ends at once"),
         pytest.param(
-            "small = io", "open('/var/tmp/x', 'w'); small = io", "wrong answer", id="it writes to disk"
+            "small = io",
+            "open('/var/tmp/x', 'w'); small = io",
+            FAILED,
+            "Read-only file system",
+            id="it writes to disk",
+        ),
+        pytest.param(
+            'ContentType="image/jpeg")',
+            'ContentType="text/plain")',
+            "the sample did not give what is expected",
+            r"ContentType: found `text/plain`, expected `image/jpeg`",
+            id="only the sample notices",
         ),
     ],
 )
-def test_wrong_image_is_noticed(smoke: Smoke, old: str, new: str, message: str) -> None:
-    """An image with one thing wrong fails, with the end of its log and without any credential of ours."""
+def test_wrong_image_is_noticed(smoke: Smoke, old: str, new: str, what: str, found: str) -> None:
+    """An image with one thing wrong fails by the name of the test, without any credential of ours."""
     handler = RIGHT.replace(old, new).replace('raise ValueError( event["Records"]', "raise ValueError(1)")
     assert handler != RIGHT
-    with pytest.raises(DeployerError, match=message) as error:
+    with pytest.raises(DeployerError, match=what) as error:
         smoke(handler)
-    assert "its log ends with:" in str(error.value.found)
+    assert re.search(found, str(error.value.found)), error.value
+    assert error.value.hint
     assert SECRET not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "handler",
+    [
+        "def handler(event, context): raise RuntimeError('no idea')\n",
+        "import sys\ndef handler(event, context): print('no idea'); sys.exit(3)\n",
+    ],
+    ids=["it raises", "it ends"],
+)
+def test_end_of_the_log_is_shown(smoke: Smoke, handler: str) -> None:
+    """A function that fails shows what it logged last."""
+    with pytest.raises(DeployerError, match=FAILED) as error:
+        smoke(handler)
+    shown = str(error.value.found)
+    assert "its log ends with:" in shown
+    assert "no idea" in shown.partition("its log ends with:")[2]
+
+
 def test_environment_is_made_up(smoke: Smoke) -> None:
-    """The container gets nothing of our environment."""
-    with pytest.raises(DeployerError) as error:
-        smoke("import os\ndef handler(event, context): return dict(os.environ)\n")
-    found = str(error.value.found)
-    assert '"AWS_SECRET_ACCESS_KEY": "smoke"' in found or "AWS_SECRET_ACCESS_KEY" not in found
-    assert SECRET not in found
+    """The container gets nothing of our environment, and neither do the tests that call it."""
+    smoke(
+        "import os\ndef handler(event, context): return dict(os.environ)\n",
+        tests=f"""
+import os
+
+def test_environment(invoke):
+    found = invoke({{}})
+    assert found["AWS_SECRET_ACCESS_KEY"] == "smoke"
+    assert {SECRET!r} not in str(found) + str(dict(os.environ))
+""",
+    )
 
 
 def test_names_of_the_internet_do_not_resolve(smoke: Smoke) -> None:
     """A function that wants something from the internet by name fails in the smoke test already."""
-    ask = "def handler(event, context): return open('/etc/resolv.conf').read()\n"
-    with pytest.raises(DeployerError, match="wrong answer") as error:
-        smoke(ask)
-    assert re.findall(r"nameserver ([0-9a-f.:]+)", str(error.value.found)) == ["127.0.0.1"]
+    smoke(
+        "def handler(event, context): return open('/etc/resolv.conf').read()\n",
+        tests="""
+def test_dns(invoke):
+    lines = [line.split() for line in invoke({}).splitlines()]
+    assert [line[1] for line in lines if line[:1] == ["nameserver"]] == ["127.0.0.1"]
+""",
+    )
+
+
+def test_any_function_can_be_smoked(smoke: Smoke, root: Path) -> None:
+    """What is made for the container is the owner's to say: here a table, and a queue that AWS names itself."""
+    (root / "infra" / "service.yaml").write_text("Outputs:\n  Table:\n    Value: !Ref T\n  Queue: {}\n")
+    (root / "smoke" / "local.toml").write_text(
+        """
+[variables]
+GREETING = "hello"
+[variables_from_resources]
+TABLE = "Table"
+QUEUE_URL = "Queue"
+[[resources]]
+key = "Table"
+name = "greetings"
+call = "dynamodb.create_table"
+arguments = { TableName = "${Table}", BillingMode = "PAY_PER_REQUEST", KeySchema = [{ AttributeName = "id", KeyType = "HASH" }], AttributeDefinitions = [{ AttributeName = "id", AttributeType = "S" }] }
+[[resources]]
+key = "Queue"
+answer = "QueueUrl"
+call = "sqs.create_queue"
+arguments = { QueueName = "of-${Table}" }
+"""
+    )
+    handler = """
+import os
+def handler(event, context):
+    return [os.environ[name] for name in ("GREETING", "TABLE", "QUEUE_URL")]
+"""
+    tests = """
+def test_names(invoke, client, resources):
+    assert invoke({}) == ["hello", resources["Table"], resources["Queue"]]
+    assert client("dynamodb").describe_table(TableName=resources["Table"])
+    assert client("sqs").get_queue_attributes(QueueUrl=resources["Queue"])
+"""
+    for _ in range(2):  # what is there already is fine
+        assert "1 test passed: test_names" in smoke(handler, tests=tests)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send to another process")
 def test_interrupted_smoke_leaves_no_container(
-    docker: Docker, reference: str, s3: smoking.S3Endpoint, tmp_path: Path
+    docker: Docker, reference: str, local: LocalAws, root: Path
 ) -> None:
-    """Ctrl-C while the function hangs removes the container."""
+    """Ctrl-C while the function hangs removes the container, also in a job that is started to ignore Ctrl-C."""
     hanging = "import time\ndef handler(event, context): time.sleep(60)\n"
-    name = other_image(docker, reference, tmp_path, hanging)
+    name = other_image(docker, reference, root / "build", hanging)
     image = built(docker, name)
     code = f"""
-import sys
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits that it is ignored
 from pathlib import Path
-from deployer.image import smoke
-from deployer.config import parse
+from types import SimpleNamespace
+from deployer.cli import smoke_commands
 from deployer.image.build import BuiltImage
+from engine.image.test_smoke import Heard, context_of
 image = BuiltImage({image.reference!r}, {image.config_digest!r}, {image.platform!r}, Path("image.tar"), "")
-s3 = smoke.S3Endpoint({s3.endpoint!r}, {s3.container_endpoint!r}, {s3.region!r})
-smoke.smoke(parse({CONFIG!r}), image, s3_endpoint=s3, say=lambda line: print(line, flush=True))
+local = SimpleNamespace(endpoint={local.endpoint!r}, container_endpoint={local.container_endpoint!r}, region={local.region!r})
+smoke_commands.smoke_image(context_of(Path({str(root)!r}), Heard()), image, local)
 """
     env = {**os.environ, "DOCKER": docker.client}
     argv = [sys.executable, "-c", code]
@@ -217,7 +350,7 @@ smoke.smoke(parse({CONFIG!r}), image, s3_endpoint=s3, say=lambda line: print(lin
         while not containers_of(docker, name) and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.1)
         started = bool(containers_of(docker, name))
-        time.sleep(1)  # until the function hangs
+        time.sleep(2)  # until the function hangs
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     left = containers_of(docker, name)
@@ -227,41 +360,14 @@ smoke.smoke(parse({CONFIG!r}), image, s3_endpoint=s3, say=lambda line: print(lin
     assert not left
 
 
-def test_without_an_endpoint_a_local_one_is_started(
-    docker: Docker, reference: str, s3: smoking.S3Endpoint, monkeypatch: pytest.MonkeyPatch
+def test_command_starts_a_local_aws_of_its_own(
+    docker: Docker, reference: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command on its own starts a local S3 and ends it."""
+    """The command on its own starts a local AWS for the container, and says so."""
     monkeypatch.setenv("DOCKER", docker.client)
-    said: list[str] = []
-    result = smoking.smoke(parse(CONFIG), built(docker, reference), say=said.append)
-    assert result.resized_px == (48, 32)
-    assert said[0] == "starting a local S3"
-
-
-@pytest.mark.parametrize("size", [(1, 1), (17, 300), (4000, 3)])
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": b"Exif\0\0" + b"x" * 500}])
-def test_size_of_a_jpeg_is_read(size: tuple[int, int], options: dict[str, object]) -> None:
-    """Width and height are read from plain and progressive files, with or without other headers."""
-    buffer = io.BytesIO()
-    Image.new("RGB", size).save(buffer, "JPEG", **options)
-    assert smoking.jpeg_px(buffer.getvalue()) == size
-
-
-@pytest.mark.parametrize(
-    "data", [b"", b"\xff\xd8", b"GIF89a", b"\xff\xd8\xff\xe0\x00", b"\xff\xd8" + b"\xff" * 9]
-)
-def test_what_is_no_jpeg_has_no_size(data: bytes) -> None:
-    """Anything else, damaged files too, has no size, and nothing is raised."""
-    assert smoking.jpeg_px(data) == (0, 0)
-
-
-def test_probe_matches_its_event() -> None:
-    """The photo is a real JPEG of the size its event says, under a key that has to be decoded."""
-    folder = smoking.PROBES / "s3"
-    event = json.loads((folder / "event.json").read_text(encoding="utf-8"))
-    photo = (folder / "photo.jpg").read_bytes()
-    [record] = event["Records"]
-    assert record["s3"]["object"]["size"] == len(photo)
-    assert record["s3"]["bucket"]["name"] == smoking.SOURCE
-    assert "+" in record["s3"]["object"]["key"]
-    assert Image.open(io.BytesIO(photo)).size == smoking.jpeg_px(photo) == (96, 64)
+    heard = Heard()
+    context = context_of(root, heard)
+    with smoke_commands.local_aws(context) as local:
+        smoke_commands.smoke_image(context, built(docker, reference), local)
+    assert heard.lines[0] == "starting   a local AWS"
+    assert any(line.startswith("smoke      1 test passed") for line in heard.lines)

@@ -11,6 +11,7 @@ from deployer.canary.decision import SetWeight
 from deployer.canary.moves import write_for
 from deployer.model import AlarmState, GateSettings, Outcome, RolloutPlan, Step
 from deployer.rollout.gate import Gate, Probe
+from engine.around import PROBE
 from engine.fakes import FakeAws, Traffic, VirtualClock
 
 PLAN = RolloutPlan(id="7f3a", target="42", steps=(Step(10, 300), Step(50, 300)), final_bake_s=300)
@@ -107,7 +108,7 @@ def test_alarms_that_cannot_be_read_are_an_error(clock):
 def test_probes_are_a_stratum_of_their_own(clock):
     """With hardly any traffic, calls of our own to both versions are what is compared, one pair per interval."""
     aws = begun(clock, traffic=Traffic(per_minute=0))
-    gate = Gate(replace(SETTINGS, min_canary_invocations=3), ("errors",), probe=Probe(60))
+    gate = Gate(replace(SETTINGS, min_canary_invocations=3), ("errors",), probe=Probe(60, PROBE))
     for _ in range(40):
         clock.sleep(15)
         found = look(gate, aws, clock)
@@ -117,7 +118,7 @@ def test_probes_are_a_stratum_of_their_own(clock):
 
 def test_a_tick_with_probes_stays_within_six_calls(clock):
     """GetAlias, DescribeAlarms, one GetMetricData, two probes and a write: never both probes and the hour before."""
-    aws, gate = begun(clock), Gate(SETTINGS, ("errors",), probe=Probe(15))
+    aws, gate = begun(clock), Gate(SETTINGS, ("errors",), probe=Probe(15, PROBE))
     for _ in range(4):
         before = len(aws.calls)
         look(gate, aws, clock)

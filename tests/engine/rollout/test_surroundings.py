@@ -14,7 +14,7 @@ from deployer.aws.errors import Unavailable
 from deployer.cli.main import main
 from deployer.errors import Exit
 from deployer.model import AlarmState
-from engine.around import TOPIC, FakeAlarms, FakeTopic, FakeWarmth, StackWithTopic
+from engine.around import TOPIC, FakeAlarms, FakeTopic, FakeWarmth, StackWithTopic, given_settings
 from engine.fakes import FakeAws, VirtualClock
 
 ALARM = "image-resizer-production-canary-42"
@@ -45,12 +45,12 @@ class World:
         self.aws.cloudformation = StackWithTopic()
         self.aws.cloudwatch, self.aws.sns = self.alarms, self.topic
         self.aws.provisioned = self.warmth.port
-        self._settings = folder / "deploy.toml"
+        self._folder = folder
         self.given_settings()
 
     def given_settings(self, *, warm: int = 0, more: str = "") -> None:
-        """Write deploy.toml."""
-        self._settings.write_text(SETTINGS.format(warm=warm, more=more))
+        """Write deploy.toml and the probe."""
+        given_settings(self._folder, SETTINGS.format(warm=warm, more=more))
 
     def run(self, *argv: str) -> int:
         """Run one command."""

@@ -72,6 +72,13 @@ class Aws:
         with translated("reading the AWS configuration"):
             return self._session.client("sns", config=ClientConfig(connect_timeout=2, read_timeout=3))
 
+    def client(self, service: str) -> Any:
+        """Return boto3's client of any service, for calls that the repository's owner wrote down."""
+        # A local AWS has one host name for all buckets.
+        style: Any = {"addressing_style": "path" if "AWS_ENDPOINT_URL" in os.environ else "auto"}
+        with translated(f"making a client of `{service}`"):
+            return self._session.client(service, config=_CLIENT.merge(ClientConfig(s3=style)))  # type: ignore[call-overload]
+
     def provisioned(self) -> Provisioned:
         """Return the provisioned concurrency of the function's versions."""
         return Provisioned(self._lambda, self.function_name)

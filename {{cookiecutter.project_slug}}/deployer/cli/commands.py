@@ -18,6 +18,7 @@ from deployer.release import sources
 from deployer.release.apply import Release, apply, observe
 from deployer.report import text as report
 from deployer.rollout import run as rollout
+from deployer.rollout import sample as samples
 from deployer.rollout.alarms import all_alarms, watched_alarms
 from deployer.rollout.surroundings import after_write
 
@@ -35,8 +36,9 @@ def plan(context: Context, image_uri: str | None) -> Exit:
     aws = reach(context)
     observed = observe(aws, stack_of(context, aws))
     text = report.describe_plan(plans.make(wanted, observed))
+    text += f"\n\n{samples.outlook(samples.load(context.root))}"
     if observed.alias is not None:
-        text += f"\n\n{_outlook(context, aws, observed.alias)}"
+        text += f"\n{_outlook(context, aws, observed.alias)}"
     context.output.say(text)
     context.output.summarize(f"### Plan for `{aws.function_name}`\n\n```\n{text}\n```\n")
     return Exit.DONE

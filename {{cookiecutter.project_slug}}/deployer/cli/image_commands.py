@@ -1,4 +1,4 @@
-"""The commands about the image: build, smoke, scan, push, and what workflows must know first. Shell."""
+"""The commands about the image: build, scan, push, and what workflows must know first. Shell."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from deployer.image import build as image
 from deployer.image import findings
 from deployer.image import push as pushing
 from deployer.image import scan as scanner
-from deployer.image import smoke as smoking
 
 _RUNNERS = {"arm64": "ubuntu-24.04-arm", "x86_64": "ubuntu-24.04"}
 
@@ -40,15 +39,6 @@ def build(context: Context) -> Exit:
     )
     context.output.say(f"built      {built.reference} for {built.platform}")
     context.output.set_output("config_digest", built.config_digest)
-    return Exit.DONE
-
-
-def smoke(context: Context) -> Exit:
-    """Let the built image answer its trigger's sample event in a container."""
-    result = smoking.smoke(
-        context.config, image.load(_out(context)), s3_endpoint=None, say=context.output.say
-    )
-    context.output.say(f"smoke      {result}")
     return Exit.DONE
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from deployer import github
 from deployer.aws.client import AwsFactory, connect
-from deployer.cli import account, commands, image_commands
+from deployer.cli import account, commands, image_commands, smoke_commands
 from deployer.cli.options import (
     ASKED,
     PRODUCTION,
@@ -121,9 +121,33 @@ def build(ctx: typer.Context, config: ConfigPath = SETTINGS) -> int:
 
 
 @app.command()
-def smoke(ctx: typer.Context, config: ConfigPath = SETTINGS) -> int:
-    """Run the built image and let it answer its trigger's sample event."""
-    return image_commands.smoke(context_of(ctx, PRODUCTION, config))
+def smoke(
+    ctx: typer.Context,
+    env: Annotated[
+        Literal["staging", "production"] | None,
+        typer.Option("--env", help="Test the alias of this environment instead of the built image."),
+    ] = None,
+    config: ConfigPath = SETTINGS,
+) -> int:
+    """Run the tests in smoke/ against the built image beside a local AWS."""
+    return smoke_commands.smoke(context_of(ctx, env or PRODUCTION, config), deployed=env is not None)
+
+
+@app.command("smoke-target")
+def smoke_target(ctx: typer.Context, env: Env = PRODUCTION, config: ConfigPath = SETTINGS) -> int:
+    """Print what tests of the alias must know: function, alias, region, the stack's outputs."""
+    return smoke_commands.smoke_target(context_of(ctx, env, config))
+
+
+@app.command()
+def sample(
+    ctx: typer.Context,
+    version: Annotated[str, typer.Argument(help="Which published version.")],
+    env: Env = PRODUCTION,
+    config: ConfigPath = SETTINGS,
+) -> int:
+    """Send the real sample of smoke/sample.toml to one version."""
+    return smoke_commands.sample(context_of(ctx, env, config), version)
 
 
 @app.command()

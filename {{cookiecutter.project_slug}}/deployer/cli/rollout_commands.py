@@ -16,8 +16,9 @@ from deployer.errors import DeployerError, Exit
 from deployer.model import AliasState, AliasWrite, Marker, RolloutPlan, RolloutState
 from deployer.report import text as report
 from deployer.rollout import run as rollout
+from deployer.rollout import sample as samples
 from deployer.rollout.alarms import watched_alarms
-from deployer.rollout.gate import TEST_EVENT, gate_for
+from deployer.rollout.gate import gate_for
 from deployer.rollout.signals import signals_to
 from deployer.rollout.surroundings import Surroundings, after_write
 
@@ -42,6 +43,7 @@ def start(context: Context, how: Start) -> Exit:
     aws = reach(context)
     settings = context.config.environment(context.environment)
     driver_commands.check_durable(context)
+    probe = samples.load_probe(context.root)
     rollout_id = github.rollout_id(context.output.environ)
     target = how.version or aws.newest_version()
     plan = replace(settings.rollout_plan(rollout_id, target), is_forced=how.force is not None)
@@ -55,7 +57,7 @@ def start(context: Context, how: Start) -> Exit:
     if alias.routing.stable != target and alias.routing.canary is None:
         _check_version(aws, alias.routing.stable, target, is_shared=bool(plan.steps))
         _check_alarms(aws, settings)
-        _probe(context, aws, target)
+        _probe(context, aws, target, probe)
     if how.force is not None:
         context.output.say(f"forced     {how.force}")
         context.output.event(
@@ -74,6 +76,7 @@ def resume(context: Context, *, detach: bool) -> Exit:
     With `detach` a paused rollout is resumed and left to the process that drives it.
     """
     aws = reach(context)
+    _probe_event(context)  # one that is missing is said before anything is changed
     alias = aws.alias()
     around, marker = Surroundings.of(context, aws), alias.marker
     if marker is not None and marker.state is RolloutState.DONE:
@@ -184,7 +187,7 @@ def _run(around: Surroundings, made: RolloutPlan, *, detach: bool = False) -> Ex
 
     told = [0.0]
     settings = context.config.environment(context.environment)
-    gate = gate_for(settings, watched_alarms(context, aws))
+    gate = gate_for(settings, watched_alarms(context, aws), _probe_event(context))
     stop = rollout.Stop()
     context.output.say(f"rollout    {made.id} of version {made.target}, watching {', '.join(gate.alarms)}")
     wanted = rollout.Rollout(made, gate, tell, stop, settings.on_cancel == "hold", around.announce)
@@ -264,15 +267,21 @@ def _check_alarms(aws: Aws, settings: Environment) -> None:
         )
 
 
-def _probe(context: Context, aws: Aws, target: str) -> None:
-    """Ask the new version directly, before any traffic: one that cannot even start is refused here."""
-    error, answer = aws.invoke(target, TEST_EVENT)
+def _probe_event(context: Context) -> object:
+    """Return the owner's harmless event where the settings send probes. Raises DeployerError (exit 2)."""
+    settings = context.config.environment(context.environment)
+    return samples.load_probe(context.root) if settings.probe_every_s else None
+
+
+def _probe(context: Context, aws: Aws, target: str, probe: object) -> None:
+    """Send the new version the harmless event before any traffic; one that cannot even start is refused."""
+    error, answer = aws.invoke(target, probe)
     if error is not None:
         message = answer.get("errorMessage", "") if isinstance(answer, dict) else str(answer)
         raise DeployerError(
-            f"version {target} does not answer its trigger's test event",
+            f"version {target} does not answer smoke/probe.json",
             found=f"found {error}: {message[:300]}",
             hint=f"aws logs tail /aws/lambda/{aws.function_name}",
             exit_code=Exit.REFUSED,
         )
-    context.output.say(f"probe      version {target} answers its trigger's test event")
+    context.output.say(f"probe      version {target} answers smoke/probe.json")

@@ -207,34 +207,6 @@ def copy_out(argv: Sequence[str], folder: Path, names: Sequence[str]) -> None:
             ) from error
 
 
-@contextlib.contextmanager
-def companion(argv: Sequence[str], *, cwd: Path) -> Iterator[str]:
-    """Run a program beside ours: yields the line it prints when ready, and closes its input at the end.
-
-    Raises DeployerError with the program's own words when it ends before it is ready.
-    """
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
-        process = subprocess.Popen(
-            argv,
-            cwd=cwd,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is ours: it has to outlive what uses it
-        )
-        try:
-            line = process.stdout.readline() if process.stdout else ""
-            if not line:
-                process.wait()
-                errors.seek(0)
-                shown = " ".join(argv[1:4])
-                raise DeployerError(f"`{shown}` did not start", found=tail(errors.read()), hint="make setup")
-            yield line
-        finally:
-            process.communicate()
-
-
 def must(done: subprocess.CompletedProcess[str], what: str) -> None:
     """Raise DeployerError with the program's last words unless it ended well."""
     if done.returncode != 0:

@@ -12,26 +12,18 @@ from deployer.judge import evidence
 from deployer.judge.counts import Counts, Minute, RolloutSoFar, StepStart
 from deployer.model import AliasState, Evidence, GateSettings, Outcome, RolloutPlan, Strength, Verdict
 
-# What S3 itself sends when a notification is set up: every trigger of ours answers it without doing anything.
-TEST_EVENT = {
-    "Service": "Amazon S3",
-    "Event": "s3:TestEvent",
-    "Time": "1970-01-01T00:00:00.000Z",
-    "Bucket": "probe",
-    "RequestId": "probe",
-    "HostId": "probe",
-}
-
 
 @dataclass
 class Probe:
     """Calls to both versions of our own, every so many seconds: evidence where there is hardly any traffic.
 
-    The answers are read at once, without CloudWatch, and are a stratum of their own. They live in this
-    process: a resumed rollout begins them again.
+    `event` is the owner's harmless one (smoke/probe.json), which proves only that a version answers. The
+    answers are read at once, without CloudWatch, and are a stratum of their own. They live in this process: a
+    resumed rollout begins them again.
     """
 
     every_s: int
+    event: object
     _last_at: float = float("-inf")
     _minutes: dict[int, Minute] = field(default_factory=dict)
 
@@ -44,7 +36,7 @@ class Probe:
         """Invoke both versions once if it is time to. Raises Unavailable; then neither counts."""
         if now - self._last_at < self.every_s:
             return
-        answers = [aws.invoke(version, TEST_EVENT)[0] for version in (stable, canary)]
+        answers = [aws.invoke(version, self.event)[0] for version in (stable, canary)]
         self._last_at = now
         at = int(now) // 60 * 60
         seen = self._minutes.get(at, Minute(at, Counts(), Counts(), source="probe"))
@@ -134,7 +126,8 @@ def _one_more(counts: Counts, *, failed: bool) -> Counts:
     return replace(counts, calls=counts.calls + 1, errors=counts.errors + failed)
 
 
-def gate_for(settings: Environment, alarms: tuple[str, ...]) -> Gate:
-    """Return the gate of an environment, which watches those alarms."""
-    probe = Probe(settings.probe_every_s) if settings.probe_every_s else None
+def gate_for(settings: Environment, alarms: tuple[str, ...], probe_event: object = None) -> Gate:
+    """Return the gate of an environment, which watches those alarms; without an event nothing is probed."""
+    probes = settings.probe_every_s and probe_event is not None
+    probe = Probe(settings.probe_every_s, probe_event) if probes else None
     return Gate(settings.gate_settings(), alarms, settings.slow_ms, probe)

@@ -37,7 +37,16 @@ ALLOWED_GRANTS = {
 USES = re.compile(
     r"^\s*(?:-\s+)?uses:\s*(?P<action>[^\s@#]+)(?:@(?P<ref>\S+))?(?:\s+#\s*(?P<version>.*))?$", re.M
 )
-RELEASE_STEPS = ["Build image", "Smoke image", "Scan image", "Push image", "Plan", "Apply", "Roll out"]
+RELEASE_STEPS = [
+    "Build image",
+    "Smoke image",
+    "Scan image",
+    "Push image",
+    "Plan",
+    "Apply",
+    "Roll out",
+    "Smoke staging",
+]
 
 
 def _workflows(files: Files) -> Iterator[tuple[str, Tree]]:
@@ -267,6 +276,43 @@ def gate_comes_first(files: Files) -> list[str]:
     return found
 
 
+def staging_is_smoked_before_production(files: Files) -> list[str]:
+    """Demand smoke tests of staging between both deployments, with their own role and nothing but their lock."""
+    jobs = dict(_workflows(files))[DEPLOY]["jobs"]
+    smoking = [name for name, job in jobs.items() if "dev.py smoke" in _commands(job)]
+    if len(smoking) != 1:
+        return [f"{DEPLOY}: expected one job that smokes staging, found {smoking}"]
+    [name], found = smoking, []
+    job = jobs[name]
+    orders = ((name, "staging"), ("production", name))
+    found += [
+        f"{DEPLOY}: {later} does not wait for {earlier}"
+        for later, earlier in orders
+        if earlier not in _listed(jobs[later].get("needs"))
+    ]
+    if "if" in job:
+        found.append(f"{DEPLOY}: {name} is conditional")
+    if job.get("environment") != "staging":
+        found.append(f"{DEPLOY}: {name} is not about staging")
+    roles = [
+        step["with"]["role-to-assume"] for step in _steps(job) if "role-to-assume" in step.get("with", {})
+    ]
+    if roles != ["${{ vars.AWS_SMOKE_ROLE_ARN }}"]:
+        found.append(f"{DEPLOY}: {name} does not assume the smoke role alone")
+    if re.search(r"dev\.py setup|\bdeployer (?!bootstrap again)", _commands(job)):
+        found.append(f"{DEPLOY}: {name} installs or runs more than the smoke tests")
+    steps = [(step.get("run", step.get("uses", "")), step.get("env") or {}) for step in _steps(job)]
+    credentials = next(i for i, (what, _) in enumerate(steps) if "configure-aws-credentials" in what)
+    installs = [i for i, (what, _) in enumerate(steps) if "dev.py smoke" in what]
+    if installs[0] > credentials:
+        found.append(f"{DEPLOY}: {name} installs packages beside credentials")
+    if not any("${AWS_SMOKE_ROLE_ARN:?" in what for what, _ in steps[:credentials]):
+        found.append(f"{DEPLOY}: {name} does not say that its role is missing")
+    if steps[installs[-1]][1].get("SMOKE_TARGET") != "${{ needs.staging.outputs.smoke_target }}":
+        found.append(f"{DEPLOY}: {name} does not test what staging released")
+    return found
+
+
 def _one_image_goes_through(jobs: Tree, scan: str, push: str, deployments: list[str]) -> list[str]:
     """Demand that what was scanned is what is pushed, by artifact, and what is deployed, by digest."""
     found = []
@@ -416,6 +462,7 @@ RULES = (
     triggers_and_runners_are_known,
     only_checks_are_cancelled,
     gate_comes_first,
+    staging_is_smoked_before_production,
     release_reads_in_order,
     production_is_never_left_split,
     aws_waits_for_bootstrap,
