@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from deployer import machinery
 from generating import GENERATED, ROOT, files_under
 from rules import workflows as rules
 
@@ -151,3 +152,14 @@ def test_groups_of_tests_stay_in_one_worker(tmp_path: Path) -> None:
     ]
     subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
     assert len(list(tmp_path.glob("gw*"))) == 1
+
+
+def test_the_manifest_is_the_newest() -> None:
+    """The committed manifest is that of the machinery as it is: `python3 dev.py manifest` writes it."""
+    stale = machinery.differences(machinery.read_manifest(GENERATED), machinery.hashes(GENERATED), {})
+    assert stale == [], "run `python3 dev.py manifest`, and commit what it wrote"
+
+
+def test_the_template_adopts_nothing() -> None:
+    """A new repository starts with an empty adopted.toml, as `adopt` would write it."""
+    assert (GENERATED / "adopted.toml").read_text(encoding="utf-8") == machinery.HEADER
