@@ -52,7 +52,7 @@ LINTERS = (
     "hadolint --failure-threshold warning Dockerfile",
     "cfn-lint infra/*.yaml",
 )
-CACHES = (".pytest_cache", ".ruff_cache", ".mypy_cache", ".hypothesis")
+CACHES = (".pytest_cache", ".ruff_cache", ".mypy_cache")
 LEFTOVERS = (".venv", ".venv-local-aws", "build", ".cache", "deployer.egg-info", *CACHES)
 PARALLEL = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup"]
 

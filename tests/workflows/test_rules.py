@@ -454,7 +454,11 @@ MUTANTS = {
         "pass is skipped, hence green",
     ),
     "pass counts one success too few": Mutant(
-        rules.one_job_named_pass, CI, '"success success success"', '"success success"', "pass does not count the successes"
+        rules.one_job_named_pass,
+        CI,
+        '"success success success"',
+        '"success success"',
+        "pass does not count the successes",
     ),
     "the keys are shuffled": Mutant(
         rules.files_read_alike,
