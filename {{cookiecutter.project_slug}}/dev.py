@@ -346,7 +346,7 @@ def verify(root: Path, _: list[str]) -> int:
     if lines:
         raise SetupError(
             "the template's files are not as they were generated",
-            f"found the {len(lines)} lines above, expected none",
+            f"found {len(lines)} difference{'s' if len(lines) > 1 else ''}, listed above, expected none",
             'undo with `git checkout`, or keep with `python3 dev.py adopt PATH --reason "..."`',
         )
     say(f"verify: the template's files are as generated, {adopted} adopted")
@@ -378,7 +378,7 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
     "setup": (lambda root, _: setup(root), "make .venv and .venv-local-aws from the lock files"),
     "test": (test, "run the tests; arguments go to pytest"),
     "lint": (lint_here, "run every linter on the files as they are"),
-    "types": (types, "run mypy --strict on deployer/"),
+    "types": (types, "run mypy --strict on deployer/, rehearsal/ and testbed/"),
     "rehearse": (rehearse, "play releases, a bad one included, against a local AWS"),
     "verify": (verify, "compare the template's files with what it generated"),
     "adopt": (adopt, 'keep a changed file of the template: adopt PATH --reason "..."'),

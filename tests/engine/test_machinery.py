@@ -126,7 +126,7 @@ def test_every_difference_is_listed_and_nothing_else(checkout: Path) -> None:
     ]
     assert result.stderr.splitlines() == [
         "error: the template's files are not as they were generated",
-        "  found the 3 lines above, expected none",
+        "  found 3 differences, listed above, expected none",
         '  hint: undo with `git checkout`, or keep with `python3 dev.py adopt PATH --reason "..."`',
     ]
 

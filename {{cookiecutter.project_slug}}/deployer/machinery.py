@@ -84,11 +84,11 @@ def adopt(root: Path, name: str, reason: str) -> str:
             hint="`python3 dev.py verify` lists what may be adopted; files of your own need no entry",
         )
     if manifest.get(path) == present.get(path):
-        entry = f"remove its entry from {ADOPTED}" if path in before else "nothing needs to be done"
+        needless = f"remove its entry from {ADOPTED}" if path in before else "nothing needs to be done"
         raise DeployerError(
             f"`{path}` cannot be adopted",
             found="found the template's own text, expected a change",
-            hint=entry,
+            hint=needless,
         )
     if not reason.strip() or not reason.isprintable():
         raise DeployerError(
