@@ -150,7 +150,8 @@ def _start(
     )
     server = str(Path(__file__).with_name("ministack.py"))
     orders = {
-        "command": [python, server, *(f"{address}:{port}" for address in addresses)],
+        # -P: the folder of the program is not searched, where `ministack` would be the program itself.
+        "command": [python, "-P", server, *(f"{address}:{port}" for address in addresses)],
         "environment": _server_environment(run_id, port, region, state, docker),
         "health_url": f"http://127.0.0.1:{port}/_ministack/health",
         "log_path": str(log_path),
