@@ -159,6 +159,13 @@ def bake(_: Path, arguments: list[str]) -> int:
     return 0
 
 
+def manifest(_: Path, arguments: list[str]) -> int:
+    """Write the hashes by which a generated repository knows that the machinery is unchanged."""
+    machinery = dev.machinery_of(GENERATED)
+    dev.say(f"manifest: {machinery.write_manifest(GENERATED)} files in {machinery.MANIFEST}")
+    return 0
+
+
 TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
     "demo": (demo, "generate image-resizer and rehearse releases with it, without an AWS account"),
     "test": (test, "run every test, template and generated repository; arguments go to pytest"),
@@ -168,6 +175,7 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
     ),
     "proof": (proof, "play every fault at every moment of a rollout; writes docs/rollout-proof.md"),
     "bake": (bake, "generate image-resizer into build/bake"),
+    "manifest": (manifest, "write the hashes of deployer/, rehearsal/ and testbed/, after each change there"),
     "lint": (lint, "run every linter, in place"),
     "lock": (lambda _, __: dev.lock(ROOT), "compile requirements/*.in to hash-locked *.txt (needs uv)"),
     "clean": (lambda _, __: dev.clean(ROOT, LEFTOVERS), "remove environments, demo and everything built"),

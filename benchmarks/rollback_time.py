@@ -1,6 +1,6 @@
 """Measure the seconds from the decision to roll back to traffic that is verified back, on a local AWS.
 
-    python -m benchmarks.rollback_time
+    python3 dev.py run -m benchmarks.rollback_time
 
 AWS here is the rehearsal's stand-in on this machine, so this is the deployer's own part without the network:
 two GetAlias and one UpdateAlias. No container runs.
@@ -8,6 +8,7 @@ two GetAlias and one UpdateAlias. No container runs.
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import sys
@@ -54,14 +55,17 @@ def seconds(aws: Aws) -> float:
 
 def main() -> None:
     """Print the median, the fastest and the slowest rollback beside the goal."""
+    parser = argparse.ArgumentParser(description="measure the seconds of a rollback on a local AWS")
+    parser.add_argument("--runs", type=int, default=RUNS, help=f"how often to roll back (default {RUNS})")
+    runs = max(1, parser.parse_args().runs)
     with local_aws.running() as running:
         os.environ.update(running.environment())
         aws = Aws(FUNCTION, running.region)
         prepare(aws)
-        found = sorted(seconds(aws) for _ in range(RUNS))
+        found = sorted(seconds(aws) for _ in range(runs))
     print(
         f"rollback: median {statistics.median(found):.3f} s, {found[0]:.3f} to {found[-1]:.3f} s, "
-        f"{RUNS} runs, goal {GOAL_S:g} s, one UpdateAlias each"
+        f"{runs} runs, goal {GOAL_S:g} s, one UpdateAlias each"
     )
 
 

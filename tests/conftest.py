@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deployer.image.docker import DockerUnavailable, find_docker
 from generating import Template, copy_template
 
 
@@ -41,10 +42,27 @@ def repository(tmp_path_factory: pytest.TempPathFactory, template: Template) -> 
     return template.generate(tmp_path_factory.mktemp("default"))
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Put a test that asks for Docker into the group that one worker runs, one after the other.
+@pytest.fixture(scope="session")
+def docker() -> list[str]:
+    """Return the Docker client's command; without an engine the test is skipped (REQUIRE_DOCKER=1: fails)."""
+    try:
+        return find_docker()
+    except DockerUnavailable as error:
+        if os.environ.get("REQUIRE_DOCKER") == "1":
+            pytest.fail(f"REQUIRE_DOCKER=1, but {error.what}")
+        pytest.skip(error.what)
 
-    The engine merges equal builds that run at the same time, although their secrets differ.
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Put the container tests of one file into a group that one worker runs: they share what they build.
+
+    Files run beside each other. The engine merges equal builds that run at the same time although their secrets
+    differ, so a build whose secret matters has a lock file of its own: see `test_container.py`.
     """
-    if "docker" in getattr(item, "fixturenames", ()):
-        item.add_marker(pytest.mark.xdist_group("docker"))
+    if "docker" in getattr(item, "fixturenames", ()) and item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(f"docker {item.path.stem}"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with what takes longest: rehearsals, then containers; the order within a file stays."""
+    items.sort(key=lambda item: ("rehearsal" not in item.path.parts, "docker" not in item.fixturenames))

@@ -6,8 +6,10 @@ fail with one clear error instead of a syntax error.
 
 from __future__ import annotations
 
+import argparse
 import errno
 import hashlib
+import importlib
 import importlib.util
 import os
 import shutil
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 MINIMUM_PYTHON = (3, 11)
 CLEAR_LINE = "\r\033[K"
@@ -49,7 +52,7 @@ LINTERS = (
     "hadolint --failure-threshold warning Dockerfile",
     "cfn-lint infra/bootstrap.yaml infra/codedeploy.yaml infra/service.yaml",
 )
-CACHES = (".pytest_cache", ".ruff_cache", ".mypy_cache", ".hypothesis")
+CACHES = (".pytest_cache", ".ruff_cache", ".mypy_cache")
 LEFTOVERS = (".venv", ".venv-local-aws", ".venv-smoke", "build", ".cache", "deployer.egg-info", *CACHES)
 PARALLEL = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup"]
 
@@ -328,6 +331,53 @@ def run(root: Path, arguments: list[str]) -> int:
     return hand_over([program, *arguments[1:]], root)
 
 
+def machinery_of(root: Path) -> ModuleType:
+    """Return the module that knows the template's files; it needs nothing that is installed."""
+    sys.path.insert(0, str(root))
+    try:
+        return importlib.import_module("deployer.machinery")
+    except (ImportError, SyntaxError) as error:
+        raise SetupError(
+            "`deployer/machinery.py` cannot be read, so no file of the template can be verified",
+            f"found: {error}",
+            "run `git checkout -- deployer`",
+        ) from error
+
+
+def verify(root: Path, _: list[str]) -> int:
+    """Compare deployer/, rehearsal/ and testbed/ with what the template made, and with adopted.toml."""
+    machinery = machinery_of(root)
+    try:
+        lines, adopted = machinery.verify(root)
+    except machinery.DeployerError as error:
+        raise SetupError(error.what, error.found, error.hint) from error
+    for line in lines:
+        say(line)
+    if lines:
+        raise SetupError(
+            "the template's files are not as they were generated",
+            f"found {len(lines)} difference{'s' if len(lines) > 1 else ''}, listed above, expected none",
+            'undo with `git checkout`, or keep with `python3 dev.py adopt PATH --reason "..."`',
+        )
+    say(f"verify: the template's files are as generated, {adopted} adopted")
+    return 0
+
+
+def adopt(root: Path, arguments: list[str]) -> int:
+    """Write into adopted.toml that a file of the template differs on purpose."""
+    parser = argparse.ArgumentParser(prog="python3 dev.py adopt", description=adopt.__doc__)
+    parser.add_argument("path", help="the file, from the root of the repository")
+    parser.add_argument("--reason", default="", help="why it differs, in one line")
+    options = parser.parse_args(arguments)
+    machinery = machinery_of(root)
+    try:
+        path = machinery.adopt(root, options.path, options.reason)
+    except machinery.DeployerError as error:
+        raise SetupError(error.what, error.found, error.hint) from error
+    say(f"adopt: {path} is in {machinery.ADOPTED}; `python3 dev.py verify` accepts it until it changes again")
+    return 0
+
+
 def lint_here(root: Path, _: list[str]) -> int:
     """Run the linters on this checkout."""
     ensure(root, TOOLS)
@@ -338,12 +388,14 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
     "setup": (lambda root, _: setup(root), "make .venv and .venv-local-aws from the lock files"),
     "test": (test, "run the tests; arguments go to pytest"),
     "lint": (lint_here, "run every linter on the files as they are"),
-    "types": (types, "run mypy --strict on deployer/"),
+    "types": (types, "run mypy --strict on deployer/, rehearsal/ and testbed/"),
     "smoke": (
         smoke,
         "run smoke/ against what SMOKE_TARGET names (`deployer smoke` sets it); arguments go to pytest",
     ),
     "rehearse": (rehearse, "play releases, a bad one included, against a local AWS"),
+    "verify": (verify, "compare the template's files with what it generated"),
+    "adopt": (adopt, 'keep a changed file of the template: adopt PATH --reason "..."'),
     "lock": (lambda root, _: lock(root), "compile requirements/*.in to hash-locked *.txt (needs uv)"),
     "clean": (lambda root, _: clean(root), "remove the environments and everything built"),
     "run": (run, "run a program of .venv: run deployer plan"),

@@ -31,8 +31,9 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {"aws", "canary", "drivers", "image", "judge", "release", "report", "rollout"},
     "durable": {"drivers"},
     "__main__": {"cli"},
+    "machinery": set(),
 }
-DOORS = {"__main__", "durable"}
+DOORS = {"__main__", "durable", "machinery"}
 PURE_ROOMS = {"judge", "canary", "report.page"}
 PURE = {
     *("errors", "model", "config", "context", "validation", "aws.observed", "image.findings"),

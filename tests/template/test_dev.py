@@ -309,14 +309,14 @@ def test_every_target_has_a_door_in_the_makefile(folder: Path) -> None:
     source = (folder / "dev.py").read_text()
     table = source[source.index("TARGETS: dict") :]
     targets = set(re.findall(r'^    "([a-z-]+)": \(', table, re.MULTILINE))
-    assert set(phony.split()) == targets - {"run"} | {"help"}
+    assert set(phony.split()) == targets - {"run", "adopt"} | {"help"}
 
 
 def test_usage_lists_every_target(checkout: Checkout) -> None:
     """Without a target, the targets are listed; an unknown one ends with status 2."""
     usage = checkout.dev()
     assert usage.returncode == 0
-    for target in ("setup", "test", "lint", "types", "rehearse", "lock", "clean", "run"):
+    for target in ("setup", "test", "lint", "types", "rehearse", "verify", "adopt", "lock", "clean", "run"):
         assert re.search(rf"^  {target} ", usage.stdout, re.MULTILINE)
     assert checkout.dev("tset").returncode == 2
 

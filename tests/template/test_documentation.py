@@ -16,6 +16,13 @@ DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 # What appears only after `make demo` or `make test`, and what stands for the reader's own names.
 MADE_LATER = {"build/bake", "demo/", "demo/image-resizer/rehearsal/report.html", ".cruft.json"}
 
+# The others are parts of these.
+PROGRAMS = sorted(
+    path.stem
+    for path in (ROOT / "benchmarks").glob("*.py")
+    if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
+)
+
 
 def text_of(document: str) -> str:
     """Return the text of a document."""
@@ -61,7 +68,7 @@ def test_the_two_commands_come_first() -> None:
 def test_every_command_of_the_deployer_exists() -> None:
     """Each command the README names for the deployer is one of its source."""
     [row] = re.findall(r"laptop: (.*) \|", text_of("README.md"))
-    source = "".join(path.read_text(encoding="utf-8") for path in (GENERATED / "deployer").glob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in (GENERATED / "deployer").rglob("*.py"))
     assert [
         word for word in row.split(", ") if f"def {word}" not in source and f'"{word}"' not in source
     ] == []
@@ -75,17 +82,19 @@ def test_the_questions_are_the_ones_described() -> None:
 
 
 def test_the_proof_is_counted_right() -> None:
-    """The README counts the rollouts of the proof as the proof's own page does."""
-    proof = (GENERATED / "docs" / "rollout-proof.md").read_text(encoding="utf-8")
+    """Both READMEs count the rollouts of the proof as the proof's own page does."""
     [counted] = re.findall(r"all of (\d[\d ]*) rollouts", " ".join(text_of("README.md").split()))
-    assert f"**{counted} rollouts" in proof
+    assert f"**{counted} rollouts" in text_of("docs/rollout-proof.md")
+    assert f"{counted} rollouts" in (GENERATED / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("benchmark", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.name)
-def test_benchmarks_are_described_and_explain_themselves(benchmark) -> None:
-    """Each benchmark is in the contributing guide and has help; shared code is neither."""
-    if benchmark.name == "timing.py":
-        return
-    assert f"python3 benchmarks/{benchmark.name}" in text_of("CONTRIBUTING.md")
-    command = [sys.executable, str(benchmark), "--help"]
-    assert "--runs" in subprocess.run(command, text=True, capture_output=True, check=True).stdout
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_benchmarks_are_described_and_explain_themselves(name: str) -> None:
+    """Each program of benchmarks/ is in the contributing guide, as a file or as a module, and has help."""
+    guide = text_of("CONTRIBUTING.md")
+    is_file = f"python3 benchmarks/{name}.py" in guide
+    assert is_file != (f"python3 dev.py run -m benchmarks.{name} " in guide)
+    program = [f"benchmarks/{name}.py"] if is_file else ["-m", f"benchmarks.{name}"]
+    command = [sys.executable, *program, "--help"]
+    result = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True)
+    assert result.stdout.startswith("usage: ")

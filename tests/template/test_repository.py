@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from deployer import machinery
 from generating import GENERATED, ROOT, files_under
+from rules import workflows as rules
 
 # Put together here, as this file must pass its own check.
 REGISTRIES = "pypi/org pythonhosted/org npmjs/org npmjs/com yarnpkg/com deb/debian/org"
@@ -47,7 +46,7 @@ def test_no_file_names_a_registry() -> None:
 def test_no_file_names_a_machine() -> None:
     """No path of the machine it was written on got into a file."""
     found = [(name, *MACHINE.findall(text)) for name, text in texts().items() if MACHINE.search(text)]
-    assert [entry for entry in found if entry[0] != "tests/test_repository.py"] == []
+    assert [entry for entry in found if entry[0] != "tests/template/test_repository.py"] == []
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.relative_to(ROOT).as_posix())
@@ -73,22 +72,13 @@ def test_both_repositories_lock_the_same_versions() -> None:
     assert {name for name in pins[0].keys() & pins[1].keys() if pins[0][name] != pins[1][name]} == set()
 
 
-def generated_rules() -> ModuleType:
-    """Return the generated repository's rules for workflows."""
-    path = GENERATED / "tests" / "workflows" / "rules.py"
-    spec = importlib.util.spec_from_file_location("generated_rules", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 WORKFLOWS = {name: text for name, text in texts().items() if name.startswith(".github/workflows/")}
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_own_workflows_follow_the_generated_rules(rule: str) -> None:
     """What is demanded of the generated workflows holds for the template's own."""
-    check: Callable[[dict[str, str]], list[str]] = getattr(generated_rules(), rule)
+    check: Callable[[dict[str, str]], list[str]] = getattr(rules, rule)
     assert WORKFLOWS
     assert check(WORKFLOWS) == []
 
@@ -101,7 +91,7 @@ def test_actions_have_one_pin_in_both_repositories() -> None:
         if re.search(r"\.github/workflows/\w+\.yml$", name)
     }
     assert len(both) > len(WORKFLOWS)
-    assert generated_rules().actions_are_pinned_once(both) == []
+    assert rules.actions_are_pinned_once(both) == []
 
 
 def test_required_check_waits_for_every_job() -> None:
@@ -117,19 +107,6 @@ def test_required_check_waits_for_every_job() -> None:
 def test_template_passes_its_linters() -> None:
     """`make lint` finds nothing."""
     command = [sys.executable, "dev.py", "lint"]
-    result = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-
-
-def test_actionlint_finds_nothing() -> None:
-    """The actionlint that the generated repository's tests installed passes the template's workflows."""
-    scripts = sorted(
-        ROOT.glob("build/bake/*/.cache/actionlint-*/node_modules/@tktco/*/bin/node-actionlint.js")
-    )
-    if not scripts or not shutil.which("node"):
-        pytest.skip("actionlint is installed by the generated repository's tests, and needs node")
-    polyfill = GENERATED / "tests" / "workflows" / "actionlint" / "webcrypto.cjs"
-    command = ["node", "--require", str(polyfill), str(scripts[-1]), ".github/workflows/*.yml"]
     result = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -175,3 +152,14 @@ def test_groups_of_tests_stay_in_one_worker(tmp_path: Path) -> None:
     ]
     subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
     assert len(list(tmp_path.glob("gw*"))) == 1
+
+
+def test_the_manifest_is_the_newest() -> None:
+    """The committed manifest is that of the machinery as it is: `python3 dev.py manifest` writes it."""
+    stale = machinery.differences(machinery.read_manifest(GENERATED), machinery.hashes(GENERATED), {})
+    assert stale == [], "run `python3 dev.py manifest`, and commit what it wrote"
+
+
+def test_the_template_adopts_nothing() -> None:
+    """A new repository starts with an empty adopted.toml, as `adopt` would write it."""
+    assert (GENERATED / "adopted.toml").read_text(encoding="utf-8") == machinery.HEADER

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from deployer import machinery
 from generating import Template, commit, files_under, git
 
 FOLDER = "{{cookiecutter.project_slug}}"
@@ -71,3 +74,55 @@ def test_updates_keep_the_users_edits(door: str, own_template: Template, tmp_pat
     assert not list(repository.rglob("*.rej"))
     assert json.loads((repository / ".cruft.json").read_text("utf-8"))["commit"] == newest
     assert own_template.run("cruft", "check", cwd=repository).returncode == 0
+
+
+def dev(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the dev.py of a generated repository."""
+    command = [sys.executable, "dev.py", *arguments]
+    return subprocess.run(command, cwd=repository, capture_output=True, check=False, text=True)
+
+
+def test_updates_of_the_machinery_keep_what_was_adopted(own_template: Template, tmp_path: Path) -> None:
+    """A file that both changed is merged without conflict, and has to be adopted again; nothing else is asked."""
+    (tmp_path / "made").mkdir()
+    repository = own_template.generate(tmp_path / "made")
+    changed = repository / "deployer" / "errors.py"
+    changed.write_text(changed.read_text("utf-8") + "\n\nOURS = True\n", "utf-8")
+    (repository / "rehearsal" / "ours.py").write_text('"""Ours."""\n')
+    adopted = [
+        dev(repository, "adopt", path, "--reason", "ours")
+        for path in ("deployer/errors.py", "rehearsal/ours.py")
+    ]
+    assert [result.returncode for result in adopted] == [0, 0]
+    assert dev(repository, "verify").returncode == 0
+    commit(repository, "Ours")
+    # The template moves on: in the same file, in another, with a new file and a file less.
+    source = own_template.path / FOLDER
+    for name, old, new in [
+        (
+            "deployer/errors.py",
+            '"""The errors a user is expected to meet',
+            '"""All errors a user is expected to meet',
+        ),
+        ("testbed/__init__.py", '"""', '"""Newer: '),
+    ]:
+        text = (source / name).read_text("utf-8")
+        assert old in text
+        (source / name).write_text(text.replace(old, new, 1), "utf-8")
+    (source / "deployer" / "judge" / "new.py").write_text('"""New."""\n')
+    (source / "rehearsal" / "view.py").unlink()
+    machinery.write_manifest(source)
+    commit(own_template.path, "Second")
+
+    result = own_template.run("cruft", "update", "--skip-apply-ask", cwd=repository)
+    assert result.returncode == 0, result.stderr
+    merged = changed.read_text("utf-8")
+    assert merged.startswith('"""All errors')
+    assert merged.endswith("OURS = True\n")
+    assert not list(repository.rglob("*.rej"))
+    found = dev(repository, "verify")
+    assert found.stdout.splitlines() == [
+        "changed: deployer/errors.py: it was adopted as it was before (ours), adopt it again"
+    ]
+    assert dev(repository, "adopt", "deployer/errors.py", "--reason", "still ours").returncode == 0
+    assert dev(repository, "verify").returncode == 0

@@ -425,6 +425,27 @@ MUTANTS = {
         "deployer --help",
         "expected one scan, one push and two deployments",
     ),
+    "a check comes before the verification": Mutant(
+        rules.machinery_is_verified_first,
+        CI,
+        "run: python3 dev.py verify",
+        "run: python3 dev.py setup",
+        "does something before `python3 dev.py verify`",
+    ),
+    "a release does not verify": Mutant(
+        rules.machinery_is_verified_first,
+        DEPLOY,
+        "      - name: Verify machinery\n        run: python3 dev.py verify\n",
+        "",
+        "does something before `python3 dev.py verify`",
+    ),
+    "the verification may be left out": Mutant(
+        rules.machinery_is_verified_first,
+        DEPLOY,
+        "        run: python3 dev.py verify\n",
+        "        if: vars.VERIFY == 'true'\n        run: python3 dev.py verify\n",
+        "does something before `python3 dev.py verify`",
+    ),
     "the image is scanned before it is built": Mutant(
         rules.release_reads_in_order,
         DEPLOY,
@@ -484,7 +505,7 @@ MUTANTS = {
     "a job is left out of pass": Mutant(
         rules.one_job_named_pass,
         CI,
-        "needs: [check, image]",
+        "needs: [check, image, rehearsal]",
         "needs: [check]",
         "pass does not wait for every job",
     ),
@@ -496,7 +517,11 @@ MUTANTS = {
         "pass is skipped, hence green",
     ),
     "pass counts one success too few": Mutant(
-        rules.one_job_named_pass, CI, '"success success"', '"success"', "pass does not count the successes"
+        rules.one_job_named_pass,
+        CI,
+        '"success success success"',
+        '"success success"',
+        "pass does not count the successes",
     ),
     "the keys are shuffled": Mutant(
         rules.files_read_alike,

@@ -1,7 +1,7 @@
 """A local AWS (MiniStack) on loopback and, for containers, on the Docker bridge; never on the LAN.
 
-Shell. `running()` is the context manager that rehearsal and smoke test use; `python -m testbed.local_aws serve`
-is the same for other programs. MiniStack belongs to a watchdog process (`testbed/watchdog.py`), so nothing is
+Shell. `running()` is the context manager that rehearsal and smoke test use; other programs use `python -m
+testbed.local_aws serve`. MiniStack belongs to a watchdog process (`testbed/watchdog.py`), so nothing is
 left behind even when this process is killed.
 """
 

@@ -99,6 +99,16 @@ def copied_context(target: Path) -> Path:
     return target
 
 
+def unlike_any_other(target: Path) -> Path:
+    """Copy what the build sees with a lock file of its own, so that the engine merges its build with no other.
+
+    Equal builds at the same time become one, also when only one of them has a secret.
+    """
+    with (copied_context(target) / "requirements" / "app.txt").open("a", encoding="utf-8") as lock:
+        lock.write(f"# {uuid.uuid4().hex}\n")
+    return target
+
+
 def layers(docker: Docker, image: str) -> list[str]:
     """Return the digests of an image's layers."""
     return list(json.loads(docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", image)))
@@ -237,14 +247,14 @@ def test_the_optional_secrets_are_used(build: Build, tmp_path: Path, secret: str
     path = tmp_path / secret
     path.write_text(content, encoding="utf-8")
     with pytest.raises(AssertionError, match="pip install"):
-        build("--no-cache", "--secret", f"id={secret},src={path}")
+        build("--secret", f"id={secret},src={path}", context=unlike_any_other(tmp_path))
 
 
 def test_the_optional_secrets_stay_out_of_the_image(docker: Docker, build: Build, tmp_path: Path) -> None:
     """A pip.conf given as a secret is neither in the image's history nor in its files."""
     path = tmp_path / "pip.conf"
     path.write_text("# marker-7f3a\n[global]\nretries = 2\n", encoding="utf-8")
-    image = build("--no-cache", "--secret", f"id=pip-config,src={path}")
+    image = build("--secret", f"id=pip-config,src={path}", context=unlike_any_other(tmp_path))
     assert "marker-7f3a" not in docker("history", "--no-trunc", image)
     script = "grep -rl marker-7f3a /var/task /build /root /etc /run /opt 2>/dev/null | head -n 1"
     assert docker("run", "--rm", "--user", "0:0", "--entrypoint", "/bin/sh", image, "-c", script) == ""

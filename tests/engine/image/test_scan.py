@@ -26,7 +26,7 @@ from deployer.image import scan as scanner
 from deployer.image.build import BuiltImage
 from engine.image import trivy_fixture as fixture
 from engine.image.conftest import Docker, unavailable
-from generating import ROOT
+from generating import GENERATED, ROOT
 
 NOW = datetime.now(UTC)
 GOOD = {**fixture.debian(), **fixture.python_package("unsafe-lib", "1.2.0")}
@@ -54,9 +54,7 @@ class Gate:
         self.accepted = folder / "scan-ignore.yaml"
         self.accepted.write_text("vulnerabilities: []\n", encoding="utf-8")
         self.cache = fixture.write_database(folder / "cache")
-        self.options = scanner.Options(
-            image=image, cache_dir=self.cache, download=False, accepted=self.accepted
-        )
+        self.options = scanner.Options(root=folder, image=image, cache_dir=self.cache, download=False)
         self.said: list[str] = []
         self.given_image(GOOD)
 
@@ -325,12 +323,14 @@ def test_scanner_without_a_digest_is_refused(gate: Gate, name: str) -> None:
 
 def test_pin_is_a_digest() -> None:
     """The scanner's pin is one FROM line with version and digest."""
-    assert re.fullmatch(r"ghcr\.io/aquasecurity/trivy:\d+\.\d+\.\d+@sha256:[0-9a-f]{64}", scanner.pinned())
+    assert re.fullmatch(
+        r"ghcr\.io/aquasecurity/trivy:\d+\.\d+\.\d+@sha256:[0-9a-f]{64}", scanner.pinned(GENERATED)
+    )
 
 
 def test_list_in_the_repository_is_in_order() -> None:
     """The repository's own list of accepted findings satisfies its rules today."""
-    text = scanner.ACCEPTED.read_text(encoding="utf-8")
+    text = (GENERATED / scanner.ACCEPTED).read_text(encoding="utf-8")
     findings.check_accepted(text, name=scanner.ACCEPTED.name, today=NOW.date())
 
 

