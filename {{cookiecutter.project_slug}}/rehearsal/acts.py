@@ -24,7 +24,7 @@ def first_release(stage: Stage) -> Act:
     """Act 1: both stacks, the image from build to push, and the owner's smoke tests through the alias."""
     script = Script(
         "1. First release",
-        "Both stacks are created, the function is released, and the tests of smoke/ call it through its alias.",
+        "Both stacks are created, the function is released, and the tests of smoke/ call its alias.",
         "smoke tests passed",
     )
     begin(stage, script)
@@ -43,10 +43,7 @@ def first_release(stage: Stage) -> Act:
         started_at=started,
         ended_at=stage.clock.now(),
         stages=tuple(script.stages),
-        notes=(
-            *(f"{name}: passed" for name in report.passed),
-            *(f"{name}: left out, {reason}" for name, reason in report.skipped),
-        ),
+        notes=_endings(report),
     )
 
 
@@ -63,11 +60,18 @@ def _smoke_tests(stage: Stage, script: Script, version: str) -> SmokeReport:
     }
     report = smoke_tests.run(stage.product.sources, target, say=lambda _: None)
     took_s = time.monotonic() - started
-    through = f"through alias {ALIAS} (version {version})"
-    script.stages.append(Done("smoke tests", "done", took_s, f"{len(report.passed)} passed, {through}"))
-    for number, line in enumerate(str(report).splitlines()):
-        stage.view.say(f"smoke      {line}, {through} in {took_s:.1f} s" if not number else f"           {line}")
+    through = f"{len(report.passed)} passed through alias {ALIAS} (version {version})"
+    script.stages.append(Done("smoke tests", "done", took_s, through))
+    stage.view.say(f"smoke      {through} in {took_s:.1f} s")
+    for line in _endings(report):
+        stage.view.say(f"  {line}")
     return report
+
+
+def _endings(report: SmokeReport) -> tuple[str, ...]:
+    """Return how each smoke test ended, in one line each."""
+    passed = (f"{name} passed" for name in report.passed)
+    return (*passed, *(f"{name} was left out: {reason}" for name, reason in report.skipped))
 
 
 def healthy_change(stage: Stage) -> Act:
@@ -89,9 +93,7 @@ def broken_change(stage: Stage) -> Act:
         "rolled back",
     )
     begin(stage, script, {"alarms": [f"{stage.function}-errors"]})
-    undo = faults.make_change(
-        stage.product.sources, "act 3", faults.HALF_BROKEN, probe=stage.requests.probe
-    )
+    undo = faults.make_change(stage.product.sources, "act 3", faults.HALF_BROKEN, probe=stage.requests.probe)
     try:
         release(stage, script, "a broken change")
         act = play(stage, script, lambda scene: scene.rollout("start"))
