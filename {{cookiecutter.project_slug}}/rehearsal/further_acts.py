@@ -62,7 +62,7 @@ def outage_on_both(stage: Stage) -> Act:
     undo = faults.make_change(stage.product.sources, "act 6", fault, probe=stage.requests.probe)
     try:
         release(stage, script, "a stable version that needs something outside")
-        with changed_for_now(stage, {"steps": []}):
+        with changed_for_now(stage, {"steps": [], "final_bake_s": 0}):
             command(stage, script, "all at once", "rollout", "start", "--env", ENVIRONMENT)
         faults.make_healthy_change(stage.product.sources, "a healthy change before an outage")
         release(stage, script, "a healthy change before an outage")
