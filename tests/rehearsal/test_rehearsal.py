@@ -10,9 +10,9 @@ import pytest
 
 
 def rehearse(checkout: Path, report: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Play all acts to the end."""
+    """Play all acts to the end, as fast as this machine serves the requests they need."""
     return subprocess.run(
-        [sys.executable, "-m", "rehearsal", "--report", str(report), *options],
+        [sys.executable, "-m", "rehearsal", "--report", str(report), *FAST, *options],
         cwd=checkout,
         capture_output=True,
         text=True,
@@ -21,8 +21,9 @@ def rehearse(checkout: Path, report: Path, *options: str) -> subprocess.Complete
     )
 
 
+FAST = ("--speed", "120", "--per-second", "40")
 ENDS = {
-    1: "1. First release: photo resized (as it should)",
+    1: "1. First release: smoke tests passed (as it should)",
     2: "2. A healthy change: promoted (as it should)",
     3: "3. A broken change: rolled back (as it should)",
     4: "4. Killed half-way, then resumed: promoted (as it should)",

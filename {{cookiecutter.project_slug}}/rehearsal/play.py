@@ -227,7 +227,7 @@ def _fit_speed(stage: Stage, watch: Watch, traffic: Traffic) -> None:
 
     With too few, a canary at 10 % is not asked often enough for anything to be seen.
     """
-    if stage.options.speed or not traffic.per_minute:
+    if not traffic.per_minute:
         return
     _answers(watch, WORKERS)  # each worker's first request waits for a start
     answered, took_s = _answers(watch, MEASURED_REQUESTS)

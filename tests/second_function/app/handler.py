@@ -11,9 +11,8 @@ class UnknownEventError(Exception):
     """The event is none this function understands."""
 
 
-TABLE = os.environ["TABLE"]
 # Made once per environment, while it starts.
-table = boto3.resource("dynamodb").Table(TABLE) if os.environ.get("AWS_REGION") else None
+table = boto3.resource("dynamodb").Table(os.environ["TABLE"])
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-from app import handler as function
+# The handler reads its settings while it is imported, as it does when Lambda starts it.
+with pytest.MonkeyPatch.context() as environment:
+    environment.setenv("TABLE", "items")
+    environment.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    from app import handler as function
 
 
 class Table:
