@@ -6,12 +6,16 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from deployer.aws.calls import Call
 from deployer.errors import DeployerError
+from deployer.rollout.sample import Sample
 from generating import GENERATED
-from rehearsal.stage import Options, set_up
+from rehearsal.stage import Options, Requests, Stage, set_up
 from rehearsal.view import View
 
 # Words of the function the template comes with, which rehearsal/ and testbed/ must not know.
@@ -23,7 +27,7 @@ WORDS = re.compile(
 
 
 def words_in(text: str) -> list[str]:
-    """Return the sample's words in a text; `is_needed` and other identifiers are read as words."""
+    """Return the sample's words in a text."""
     return WORDS.findall(text)
 
 
@@ -85,3 +89,50 @@ def test_what_cannot_be_rehearsed_is_told_first(
     with pytest.raises(DeployerError, match=told), set_up(Options(without_docker="a test"), View()):
         pass
     assert not (root / "build" / "local-aws").exists()
+
+
+class Account:
+    """A client of any service that remembers what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, str]] = []
+        self.meta = SimpleNamespace(method_to_api_mapping={"put_item": "PutItem"})
+
+    def put_item(self, **request: str) -> dict[str, str]:
+        """Remember the request."""
+        self.asked.append(request)
+        return {}
+
+
+class StageWithout(Stage):
+    """A stage without a local AWS: its stack has one output."""
+
+    def __init__(self, sample: Sample | None) -> None:
+        self.account, self.facts, self.view = Account(), [], View()
+        self.requests = Requests({"probe": True}, sample)
+
+    def outputs(self) -> dict[str, str]:
+        """Return what a stack would."""
+        return {"Table": "items"}
+
+    def client(self, service: str) -> Any:
+        """Return the one client."""
+        return self.account
+
+
+def test_traffic_is_the_sample_once_it_is_valid() -> None:
+    """The sample's calls before are made once, and the event has the names of the stack's resources."""
+    before = (Call("dynamodb", "put_item", {"TableName": "${Table}"}),)
+    stage = StageWithout(Sample({"table": "${Table}"}, before=before))
+    stage.set_traffic()
+    assert stage.event == {"table": "items"}
+    assert stage.account.asked == [{"TableName": "items"}]
+    assert stage.facts == []
+
+
+def test_traffic_without_a_sample_is_the_probe_and_says_so() -> None:
+    """Where there is no sample, one line says that the traffic proves little."""
+    stage = StageWithout(None)
+    stage.set_traffic()
+    assert stage.event == {"probe": True}
+    assert stage.facts == ["traffic is smoke/probe.json, which proves little: there is no smoke/sample.toml"]

@@ -72,7 +72,7 @@ def transformed(template: str, handler: Handler) -> str:
     if any(len(pattern.findall(template)) != 1 for pattern in (_PACKAGE, _CODE)):
         raise DeployerError(
             "infra/service.yaml cannot be rehearsed without Docker",
-            found="expected `PackageType: Image` and `ImageUri: !Ref ImageUri`, each once and on its own line",
+            found="expected `PackageType: Image` and `ImageUri: !Ref ImageUri`, each once, on its own line",
             hint="start Docker and run the rehearsal again",
         )
     major, minor, _ = platform.python_version_tuple()
