@@ -34,7 +34,7 @@ def test_the_checkout_is_never_changed(tmp_path: Path) -> None:
     """Changes are made in a copy; the checkout's handler stays as it is."""
     before = (ROOT / "app" / "handler.py").read_bytes()
     sources = faults.copy_sources(ROOT, tmp_path / "sources")
-    faults.make_change(sources, "test", faults.BROKEN, probe=PROBE)
+    faults.make_change(sources, "test", faults.BROKEN, spared=(PROBE,))
     assert (ROOT / "app" / "handler.py").read_bytes() == before
     assert (sources / "app" / "handler.py").read_bytes() != before
 
@@ -44,7 +44,7 @@ def test_a_change_is_python_and_can_be_undone(tmp_path: Path) -> None:
     sources = faults.copy_sources(ROOT, tmp_path / "sources")
     handler = sources / "app" / "handler.py"
     before = handler.read_text(encoding="utf-8")
-    undo = faults.make_change(sources, "test", faults.SLOW, probe=PROBE)
+    undo = faults.make_change(sources, "test", faults.SLOW, spared=(PROBE,))
     functions = [
         node for node in ast.parse(handler.read_text(encoding="utf-8")).body if hasattr(node, "name")
     ]
@@ -74,6 +74,13 @@ def test_the_probe_is_never_broken_and_does_not_count(tmp_path: Path) -> None:
     handler = made(tmp_path, faults.HALF_BROKEN)
     assert all(is_sound(handler, dict(PROBE)) for _ in range(4))
     assert [is_sound(handler, EVENT) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.usefixtures("version")
+def test_a_probe_that_is_the_traffic_is_broken_but_for_the_first(tmp_path: Path) -> None:
+    """Without a sample nothing is spared by its event, or no fault would ever act."""
+    handler = made(tmp_path, faults.HALF_BROKEN, spared=())
+    assert [is_sound(handler, PROBE) for _ in range(4)] == [True, False, True, False]
 
 
 @pytest.mark.parametrize("named", ["$LATEST", None])
@@ -117,7 +124,7 @@ def test_an_outage_fails_every_third_call(
 def test_a_second_fault_wraps_the_first(tmp_path: Path) -> None:
     """Two changes in one file both act, each with a count of its own."""
     made(tmp_path, faults.HALF_BROKEN)
-    faults.make_change(tmp_path, "again", faults.HALF_BROKEN, probe=PROBE)
+    faults.make_change(tmp_path, "again", faults.HALF_BROKEN, spared=(PROBE,))
     handler = loaded(tmp_path)
     assert [is_sound(handler, EVENT) for _ in range(4)] == [True, False, False, False]
 
@@ -140,7 +147,7 @@ def test_another_handler_is_found_by_the_dockerfile(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text('FROM x\nCMD ["app.api.entry.answer"]\n', encoding="utf-8")
     path = tmp_path / "app" / "api" / "entry.py"
     path.write_text("def answer(event, context):\n    return 1\n", encoding="utf-8")
-    faults.make_change(tmp_path, "test", faults.BROKEN, probe=PROBE)
+    faults.make_change(tmp_path, "test", faults.BROKEN, spared=(PROBE,))
     assert path.read_text(encoding="utf-8").count("def answer(") == 2
 
 
@@ -180,13 +187,13 @@ def needed() -> Iterator[Needed]:
         server.shutdown()
 
 
-def made(folder: Path, fault: Fault) -> Handler:
+def made(folder: Path, fault: Fault, spared: tuple[Any, ...] = (PROBE,)) -> Handler:
     """Return the handler after a change to one that always answers `sound`."""
     source = folder / "app" / "handler.py"
     source.parent.mkdir()
     source.write_text("def handler(event, context):\n    return 'sound'\n", encoding="utf-8")
     (folder / "Dockerfile").write_text('CMD ["app.handler.handler"]\n', encoding="utf-8")
-    faults.make_change(folder, "test", fault, probe=PROBE)
+    faults.make_change(folder, "test", fault, spared=spared)
     return loaded(folder)
 
 

@@ -128,6 +128,7 @@ def test_traffic_is_the_sample_once_it_is_valid() -> None:
     assert stage.event == {"table": "items"}
     assert stage.account.asked == [{"TableName": "items"}]
     assert stage.facts == []
+    assert stage.requests.spared == ({"probe": True},)
 
 
 def test_traffic_without_a_sample_is_the_probe_and_says_so() -> None:
@@ -135,4 +136,5 @@ def test_traffic_without_a_sample_is_the_probe_and_says_so() -> None:
     stage = StageWithout(None)
     stage.set_traffic()
     assert stage.event == {"probe": True}
+    assert stage.requests.spared == ()
     assert stage.facts == ["traffic is smoke/probe.json, which proves little: there is no smoke/sample.toml"]

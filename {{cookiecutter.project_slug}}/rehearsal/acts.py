@@ -93,7 +93,9 @@ def broken_change(stage: Stage) -> Act:
         "rolled back",
     )
     begin(stage, script, {"alarms": [f"{stage.function}-errors"]})
-    undo = faults.make_change(stage.product.sources, "act 3", faults.HALF_BROKEN, probe=stage.requests.probe)
+    undo = faults.make_change(
+        stage.product.sources, "act 3", faults.HALF_BROKEN, spared=stage.requests.spared
+    )
     try:
         release(stage, script, "a broken change")
         act = play(stage, script, lambda scene: scene.rollout("start"))

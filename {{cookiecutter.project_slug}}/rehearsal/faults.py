@@ -1,14 +1,14 @@
 """The changes a rehearsal releases, made in a copy of the sources, never in the checkout. Shell.
 
 A fault is a wrapper around the handler, whatever it does. It acts in published versions only, so that the
-smoke tests of an image pass, and not on the probe, so that the rollout begins. The first call of each
-execution environment is spared too: a release is to be judged by its traffic here.
+smoke tests of an image pass. The probe, where traffic is something else, and the first call of each execution
+environment are spared, so that the rollout begins: a release is to be judged by its traffic here.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
@@ -36,7 +36,7 @@ import os as _rehearsal_os
 def {function}(event, context, _sound={function}, _calls=_rehearsal_itertools.count(1)):
     """{what}."""
     version = _rehearsal_os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "")
-    if version.isdigit() and event != {probe!r}:
+    if version.isdigit() and event not in {spared!r}:
         call = next(_calls)
 {body}
     return _sound(event, context)
@@ -113,12 +113,14 @@ def make_healthy_change(sources: Path, name: str) -> None:
     path.write_text(f"{text}\n# Added by the rehearsal: {name}, the same work.\n", encoding="utf-8")
 
 
-def make_change(sources: Path, name: str, fault: Fault, *, probe: Any) -> Callable[[], None]:
-    """Change the function's code so that it has a fault, but not for `probe`; returns what undoes that."""
+def make_change(sources: Path, name: str, fault: Fault, *, spared: Sequence[Any] = ()) -> Callable[[], None]:
+    """Give the function's code a fault that spares some events; returns what undoes that."""
     handler, path = handler_file(sources)
     before = path.read_text(encoding="utf-8")
     body = indent(fault.body.strip("\n"), " " * 8)
-    added = _WRAPPER.format(name=name, what=fault.what, function=handler.function, probe=probe, body=body)
+    added = _WRAPPER.format(
+        name=name, what=fault.what, function=handler.function, spared=list(spared), body=body
+    )
     path.write_text(before + added, encoding="utf-8")
 
     def undo() -> None:

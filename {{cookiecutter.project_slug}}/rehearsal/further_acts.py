@@ -32,7 +32,7 @@ def slow_change(stage: Stage) -> Act:
     )
     # Half of what is added: the usual duration of a busy machine's first requests says little here.
     begin(stage, script, {"on_slow": on_slow, "slow_ms": int(500 * faults.SLOWER_S)})
-    undo = faults.make_change(stage.product.sources, "act 5", faults.SLOW, probe=stage.requests.probe)
+    undo = faults.make_change(stage.product.sources, "act 5", faults.SLOW, spared=stage.requests.spared)
     try:
         release(stage, script, "a slow change")
 
@@ -59,7 +59,7 @@ def outage_on_both(stage: Stage) -> Act:
     begin(stage, script)
     objects.put(stage.local_aws.endpoint, *NEEDED)
     fault = faults.needing("/" + "/".join(NEEDED))
-    undo = faults.make_change(stage.product.sources, "act 6", fault, probe=stage.requests.probe)
+    undo = faults.make_change(stage.product.sources, "act 6", fault, spared=stage.requests.spared)
     try:
         release(stage, script, "a stable version that needs something outside")
         with changed_for_now(stage, {"steps": [], "final_bake_s": 0}):
@@ -130,7 +130,7 @@ def guard_only(stage: Stage) -> Act:
         "rolled back by the guard",
     )
     begin(stage, script)
-    undo = faults.make_change(stage.product.sources, "act 8", faults.BROKEN, probe=stage.requests.probe)
+    undo = faults.make_change(stage.product.sources, "act 8", faults.BROKEN, spared=stage.requests.spared)
     try:
         release(stage, script, "a change that is broken altogether")
 

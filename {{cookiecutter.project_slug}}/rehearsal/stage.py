@@ -54,6 +54,11 @@ class Requests:
     probe: Any
     sample: Sample | None
 
+    @property
+    def spared(self) -> tuple[Any, ...]:
+        """Return the events no fault acts on: the probe, unless it is the traffic itself."""
+        return () if self.sample is None else (self.probe,)
+
 
 @dataclass
 class Stage:
