@@ -1,35 +1,50 @@
 """The changes a rehearsal releases."""
 
+from __future__ import annotations
+
 import ast
+import http.server
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deployer.errors import DeployerError
 from generating import GENERATED
 from rehearsal import faults
-from rehearsal.zip_function import transformed
+from rehearsal.faults import Fault
 
 ROOT = GENERATED
+PROBE = {"probe": True}
+EVENT = {"id": "1"}
+VERSION = "AWS_LAMBDA_FUNCTION_VERSION"
+Handler = Callable[[Any, Any], str]
+
+
+@pytest.fixture
+def version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the function run as a published version."""
+    monkeypatch.setenv(VERSION, "7")
 
 
 def test_the_checkout_is_never_changed(tmp_path: Path) -> None:
     """Changes are made in a copy; the checkout's handler stays as it is."""
     before = (ROOT / "app" / "handler.py").read_bytes()
     sources = faults.copy_sources(ROOT, tmp_path / "sources")
-    faults.make_broken_change(sources, "test")
+    faults.make_change(sources, "test", faults.BROKEN, spared=(PROBE,))
     assert (ROOT / "app" / "handler.py").read_bytes() == before
     assert (sources / "app" / "handler.py").read_bytes() != before
 
 
-def test_the_broken_change_is_python_and_can_be_undone(tmp_path: Path) -> None:
-    """The broken handler parses, wraps the sound one, and undoing gives the sound one back."""
+def test_a_change_is_python_and_can_be_undone(tmp_path: Path) -> None:
+    """The changed handler parses, wraps the sound one, and undoing gives the sound one back."""
     sources = faults.copy_sources(ROOT, tmp_path / "sources")
     handler = sources / "app" / "handler.py"
     before = handler.read_text(encoding="utf-8")
-    undo = faults.make_broken_change(sources, "test")
+    undo = faults.make_change(sources, "test", faults.SLOW, spared=(PROBE,))
     functions = [
         node for node in ast.parse(handler.read_text(encoding="utf-8")).body if hasattr(node, "name")
     ]
@@ -38,40 +53,80 @@ def test_the_broken_change_is_python_and_can_be_undone(tmp_path: Path) -> None:
     assert handler.read_text(encoding="utf-8") == before
 
 
-@pytest.mark.parametrize("on", [("portrait",), ("landscape", "portrait")])
-def test_the_broken_change_fails_on_its_keys_only(tmp_path: Path, on: tuple[str, ...]) -> None:
-    """It raises on keys that begin so, and answers everything else as the sound handler does."""
-    handler = _made(tmp_path, lambda sources: faults.make_broken_change(sources, "test", on=on))
-    assert handler(_event("other.jpg"), None) == "sound"
-    assert handler({"Event": "s3:TestEvent"}, None) == "sound"
-    for key in on:
-        with pytest.raises(RuntimeError, match="broken on purpose"):
-            handler(_event(f"{key}.jpg"), None)
+@pytest.mark.usefixtures("version")
+@pytest.mark.parametrize(
+    ("fault", "failing"),
+    [(faults.HALF_BROKEN, [2, 4, 6]), (faults.BROKEN, [2, 3, 4, 5, 6]), (faults.SLOW, [])],
+    ids=["half broken", "broken", "slow"],
+)
+def test_calls_fail_by_their_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault, failing: list[int]
+) -> None:
+    """Which of an environment's calls fail is a rule, not chance, and the first one never does."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    handler = made(tmp_path, fault)
+    assert [number for number in range(1, 7) if not is_sound(handler, EVENT)] == failing
 
 
-def test_the_slow_change_answers_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It answers a picture as before, only later, and the probe at once."""
-    monkeypatch.setattr(faults, "SLOWER_S", 0.05)
-    handler = _made(tmp_path, lambda sources: faults.make_slow_change(sources, "test"))
-    started = time.monotonic()
-    assert handler(_event("landscape.jpg"), None) == "sound"
-    assert time.monotonic() - started >= 0.05
+@pytest.mark.usefixtures("version")
+def test_the_probe_is_never_broken_and_does_not_count(tmp_path: Path) -> None:
+    """However often it is asked, the probe is answered, and the next call is still the first."""
+    handler = made(tmp_path, faults.HALF_BROKEN)
+    assert all(is_sound(handler, dict(PROBE)) for _ in range(4))
+    assert [is_sound(handler, EVENT) for _ in range(2)] == [True, False]
 
 
-def _made(tmp_path: Path, change: Callable[[Path], object]) -> Callable[[object, object], str]:
-    """Return the handler after a change to one that always answers `sound`."""
-    source = tmp_path / "app" / "handler.py"
-    source.parent.mkdir()
-    source.write_text("def handler(event, context):\n    return 'sound'\n", encoding="utf-8")
-    change(tmp_path)
-    names: dict[str, Any] = {}
-    exec(source.read_text(encoding="utf-8"), names)  # noqa: S102  # what was just written
-    found: Callable[[object, object], str] = names["handler"]
-    return found
+@pytest.mark.usefixtures("version")
+def test_a_probe_that_is_the_traffic_is_broken_but_for_the_first(tmp_path: Path) -> None:
+    """Without a sample nothing is spared by its event, or no fault would ever act."""
+    handler = made(tmp_path, faults.HALF_BROKEN, spared=())
+    assert [is_sound(handler, PROBE) for _ in range(4)] == [True, False, True, False]
 
 
-def _event(key: str) -> dict[str, Any]:
-    return {"Records": [{"s3": {"object": {"key": key}}}]}
+@pytest.mark.parametrize("named", ["$LATEST", None])
+def test_a_container_that_is_no_version_is_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None
+) -> None:
+    """The smoke test of a broken image passes: nothing is published there."""
+    monkeypatch.setenv(VERSION, named) if named else monkeypatch.delenv(VERSION, raising=False)
+    handler = made(tmp_path, faults.BROKEN)
+    assert all(is_sound(handler, EVENT) for _ in range(4))
+
+
+@pytest.mark.usefixtures("version")
+def test_a_slow_change_answers_late_but_for_the_probe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits in each call of the traffic, and answers as before."""
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    handler = made(tmp_path, faults.SLOW)
+    for event in (PROBE, EVENT, EVENT):
+        assert handler(event, None) == "sound"
+    assert waited == [0, faults.SLOWER_S]
+
+
+@pytest.mark.usefixtures("version")
+def test_an_outage_fails_every_third_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needed: Needed
+) -> None:
+    """While the object is there every call is answered; while it is gone, every third fails."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", needed.address)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # a company's proxy cannot reach it
+    handler = made(tmp_path, faults.needing("/folder/name"))
+    assert all(is_sound(handler, EVENT) for _ in range(6))
+    needed.status = 404
+    assert [is_sound(handler, EVENT) for _ in range(6)] == [True, True, False] * 2
+    assert needed.asked == {"/folder/name"}
+
+
+@pytest.mark.usefixtures("version")
+def test_a_second_fault_wraps_the_first(tmp_path: Path) -> None:
+    """Two changes in one file both act, each with a count of its own."""
+    made(tmp_path, faults.HALF_BROKEN)
+    faults.make_change(tmp_path, "again", faults.HALF_BROKEN, spared=(PROBE,))
+    handler = loaded(tmp_path)
+    assert [is_sound(handler, EVENT) for _ in range(4)] == [True, False, False, False]
 
 
 def test_two_healthy_changes_are_two_versions(tmp_path: Path) -> None:
@@ -86,8 +141,73 @@ def test_two_healthy_changes_are_two_versions(tmp_path: Path) -> None:
     assert len(set(texts)) == 3
 
 
-def test_the_stack_can_be_deployed_without_containers() -> None:
-    """The service template has the one place that is replaced when there is no Docker."""
-    text = transformed((ROOT / "infra" / "service.yaml").read_text(encoding="utf-8"))
-    assert "PackageType: Zip" in text
-    assert "PackageType: Image" not in text
+def test_another_handler_is_found_by_the_dockerfile(tmp_path: Path) -> None:
+    """The function that `CMD` names is wrapped, whatever it is called."""
+    (tmp_path / "app" / "api").mkdir(parents=True)
+    (tmp_path / "Dockerfile").write_text('FROM x\nCMD ["app.api.entry.answer"]\n', encoding="utf-8")
+    path = tmp_path / "app" / "api" / "entry.py"
+    path.write_text("def answer(event, context):\n    return 1\n", encoding="utf-8")
+    faults.make_change(tmp_path, "test", faults.BROKEN, spared=(PROBE,))
+    assert path.read_text(encoding="utf-8").count("def answer(") == 2
+
+
+def test_a_handler_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    """A `CMD` whose file is missing is told before anything is started."""
+    (tmp_path / "Dockerfile").write_text('CMD ["app.gone.handler"]\n', encoding="utf-8")
+    with pytest.raises(DeployerError, match=r"`app\.gone\.handler`, which is not there"):
+        faults.handler_file(tmp_path)
+
+
+class Needed:
+    """An address that answers with a status, and what it was asked for."""
+
+    def __init__(self) -> None:
+        self.status, self.address, self.asked = 200, "", set[str]()
+
+
+@pytest.fixture
+def needed() -> Iterator[Needed]:
+    """Serve one object on loopback."""
+    found = Needed()
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found.asked.add(self.path)
+            self.send_response(found.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        found.address = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield found
+        server.shutdown()
+
+
+def made(folder: Path, fault: Fault, spared: tuple[Any, ...] = (PROBE,)) -> Handler:
+    """Return the handler after a change to one that always answers `sound`."""
+    source = folder / "app" / "handler.py"
+    source.parent.mkdir()
+    source.write_text("def handler(event, context):\n    return 'sound'\n", encoding="utf-8")
+    (folder / "Dockerfile").write_text('CMD ["app.handler.handler"]\n', encoding="utf-8")
+    faults.make_change(folder, "test", fault, spared=spared)
+    return loaded(folder)
+
+
+def loaded(folder: Path) -> Handler:
+    """Return the handler as it is written now."""
+    names: dict[str, Any] = {}
+    exec((folder / "app" / "handler.py").read_text(encoding="utf-8"), names)  # noqa: S102  # what was just written
+    found: Handler = names["handler"]
+    return found
+
+
+def is_sound(handler: Handler, event: Any) -> bool:
+    """Tell whether a call is answered as before."""
+    try:
+        return handler(event, None) == "sound"
+    except (RuntimeError, OSError):
+        return False

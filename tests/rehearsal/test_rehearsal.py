@@ -10,9 +10,9 @@ import pytest
 
 
 def rehearse(checkout: Path, report: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Play all acts to the end."""
+    """Play all acts to the end, as fast as this machine serves the requests they need."""
     return subprocess.run(
-        [sys.executable, "-m", "rehearsal", "--report", str(report), *options],
+        [sys.executable, "-m", "rehearsal", "--report", str(report), *FAST, *options],
         cwd=checkout,
         capture_output=True,
         text=True,
@@ -21,8 +21,9 @@ def rehearse(checkout: Path, report: Path, *options: str) -> subprocess.Complete
     )
 
 
+FAST = ("--speed", "120", "--per-second", "40")
 ENDS = {
-    1: "1. First release: photo resized (as it should)",
+    1: "1. First release: smoke tests passed (as it should)",
     2: "2. A healthy change: promoted (as it should)",
     3: "3. A broken change: rolled back (as it should)",
     4: "4. Killed half-way, then resumed: promoted (as it should)",
@@ -68,11 +69,11 @@ def test_the_other_acts_without_docker(checkout: Path, tmp_path: Path) -> None:
 
 @pytest.mark.docker
 def test_acts_with_docker(checkout: Path, docker: list[str], tmp_path: Path) -> None:
-    """With an engine real containers serve the four acts and the guard's, and none of them is left."""
+    """With an engine real containers serve a broken version, a killed rollout and the guard; none is left."""
     before = _names(docker)
-    acts = tuple(part for act in (2, 3, 4, 8) for part in ("--act", str(act)))
+    acts = tuple(part for act in (3, 4, 8) for part in ("--act", str(act)))
     done = rehearse(checkout, tmp_path / "report.html", *acts)
-    assert_acts(done, tmp_path / "report.html", 1, 2, 3, 4, 8)
+    assert_acts(done, tmp_path / "report.html", 1, 3, 4, 8)
     left = {name for name in _names(docker) - before if f"{checkout.name}:candidate-" in name}
     assert not {name for name in left if name in done.stdout}
 

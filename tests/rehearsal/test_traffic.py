@@ -3,7 +3,7 @@
 import random
 
 from rehearsal.ledger import MOST_VALUES, Counted, Ledger, metric_data
-from rehearsal.traffic import Route, s3_event
+from rehearsal.traffic import Route
 
 
 def test_router_follows_the_weights() -> None:
@@ -86,9 +86,3 @@ def test_many_durations_fit_what_one_datum_may_hold() -> None:
     durations = [datum for datum in data if datum["MetricName"] == "Duration"]
     assert all(len(datum["Values"]) <= MOST_VALUES for datum in durations)
     assert sum(sum(datum["Counts"]) for datum in durations) == 2 * 400
-
-
-def test_the_event_is_one_the_function_reads() -> None:
-    """The traffic's event has the shape of S3's."""
-    [record] = s3_event("source", "a.jpg", "eu-central-1")["Records"]
-    assert (record["eventSource"], record["s3"]["bucket"]["name"]) == ("aws:s3", "source")

@@ -46,7 +46,7 @@ def parse(argv: Sequence[str] | None) -> Options:
         prog="python -m rehearsal", description="Practise a release on a local AWS."
     )
     parser.add_argument(
-        "--speed", type=float, default=defaults.speed, help="how many times faster than real time"
+        "--speed", type=float, default=defaults.speed, help="how many times faster than real time, at most"
     )
     parser.add_argument(
         "--docker",

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from deployer.report.page.timeline import Act
 from deployer.report.page.timeline import Stage as Done
 from rehearsal import faults, further_acts
-from rehearsal.ledger import MINUTE_S
+from rehearsal.ledger import ALIAS, MINUTE_S
 from rehearsal.play import Scene, begin, judge_stable, play
 from rehearsal.preparation import Script, command, prepare, release
-from rehearsal.stage import (
-    ENVIRONMENT,
-    PHOTO_KEY,
-    TRAFFIC_KEYS,
-    Stage,
-    photo,
-    picture,
-    wait_for_object,
-)
+from rehearsal.stage import ENVIRONMENT, Stage
+from testbed import smoke_tests
 from testbed.local_aws import ACCOUNT_ID
+from testbed.smoke_tests import SmokeReport
 
 # The local AWS has no OIDC providers, so the account is one that has got one already.
 PROVIDER = f"arn:aws:iam::{ACCOUNT_ID}:oidc-provider/token.actions.githubusercontent.com"
 
 
 def first_release(stage: Stage) -> Act:
-    """Act 1: both stacks, the image from build to push, and a photo through the real notification."""
+    """Act 1: both stacks, the image from build to push, and the owner's smoke tests through the alias."""
     script = Script(
         "1. First release",
-        "Both stacks are created, the function is released, and a photo is put into the source bucket.",
-        "photo resized",
+        "Both stacks are created, the function is released, and the tests of smoke/ call its alias.",
+        "smoke tests passed",
     )
     begin(stage, script)
     started = stage.clock.now()
@@ -38,29 +33,45 @@ def first_release(stage: Stage) -> Act:
     command(stage, script, "bootstrap", "bootstrap", "--subject", owner, "--oidc-provider", PROVIDER, "--yes")
     uri = prepare(stage, script, "the first release", scan=True)
     applied = command(stage, script, "apply", "apply", "--env", ENVIRONMENT, "--image", uri)
-    s3, outputs, original = stage.client("s3"), stage.outputs(), photo()
-    s3.put_object(Bucket=outputs["SourceBucket"], Key=PHOTO_KEY, Body=original, ContentType="image/jpeg")
-    resized, took_s = wait_for_object(s3, outputs["ResizedBucket"], PHOTO_KEY)
-    before, after = picture(original, "put into the source bucket"), picture(resized, "came out")
-    is_half = (after.width, after.height) == (before.width // 2, before.height // 2)
-    half = "half the size" if is_half else "another size than half"
-    detail = f"{half}, through the S3 notification and alias live (version {applied.value('version')})"
-    script.stages.append(Done("photo", "done" if is_half else "failed", took_s, detail))
-    stage.view.say(f"photo      {detail}, {took_s:.1f} s after the upload")
-    for key in TRAFFIC_KEYS:
-        body = photo(is_portrait=key.startswith("portrait"))
-        s3.put_object(Bucket=outputs["SourceBucket"], Key=key, Body=body, ContentType="image/jpeg")
-        wait_for_object(s3, outputs["ResizedBucket"], key)
+    report = _smoke_tests(stage, script, applied.value("version"))
+    stage.set_traffic()
     return Act(
         title=script.title,
         story=script.story,
         expected=script.expected,
-        outcome="photo resized" if is_half or stage.config.resize.fit_px else "photo not resized",
+        outcome="smoke tests passed",
         started_at=started,
         ended_at=stage.clock.now(),
         stages=tuple(script.stages),
-        pictures=(before, after),
+        notes=_endings(report),
     )
+
+
+def _smoke_tests(stage: Stage, script: Script, version: str) -> SmokeReport:
+    """Run the owner's smoke tests against the alias on the local AWS. Raises DeployerError if one fails."""
+    started = time.monotonic()
+    target = {
+        "kind": "alias",
+        "function": stage.function,
+        "alias": ALIAS,
+        "endpoint": stage.local_aws.endpoint,
+        "region": stage.config.function.region,
+        "resources": stage.outputs(),
+    }
+    report = smoke_tests.run(stage.product.sources, target, say=lambda _: None)
+    took_s = time.monotonic() - started
+    through = f"{len(report.passed)} passed through alias {ALIAS} (version {version})"
+    script.stages.append(Done("smoke tests", "done", took_s, through))
+    stage.view.say(f"smoke      {through} in {took_s:.1f} s")
+    for line in _endings(report):
+        stage.view.say(f"  {line}")
+    return report
+
+
+def _endings(report: SmokeReport) -> tuple[str, ...]:
+    """Return how each smoke test ended, in one line each."""
+    passed = (f"{name} passed" for name in report.passed)
+    return (*passed, *(f"{name} was left out: {reason}" for name, reason in report.skipped))
 
 
 def healthy_change(stage: Stage) -> Act:
@@ -78,11 +89,13 @@ def broken_change(stage: Stage) -> Act:
     """Act 3: a change that raises is rolled back while the stable version serves on."""
     script = Script(
         "3. A broken change",
-        "The new version raises on every portrait, half of its requests; a gate takes its traffic away.",
+        "The new version raises in every other call it gets; a gate takes its traffic away.",
         "rolled back",
     )
     begin(stage, script, {"alarms": [f"{stage.function}-errors"]})
-    undo = faults.make_broken_change(stage.product.sources, "act 3")
+    undo = faults.make_change(
+        stage.product.sources, "act 3", faults.HALF_BROKEN, spared=stage.requests.spared
+    )
     try:
         release(stage, script, "a broken change")
         act = play(stage, script, lambda scene: scene.rollout("start"))

@@ -1,52 +1,82 @@
-"""The changes a rehearsal releases, made in a copy of the sources, never in the checkout. Shell."""
+"""The changes a rehearsal releases, made in a copy of the sources, never in the checkout. Shell.
+
+A fault is a wrapper around the handler, whatever it does. It acts in published versions only, so that the
+smoke tests of an image pass. The probe, where traffic is something else, and the first call of each execution
+environment are spared, so that the rollout begins: a release is to be judged by its traffic here.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
+from typing import Any
 
-# What an image and a deployment are made from. Not deployer/ or rehearsal/: they run from the checkout.
+from deployer.errors import DeployerError
+from rehearsal.dockerfile import Handler, handler_of
+
+# What an image and a deployment are made from, and how it is tried. Not deployer/, testbed/ or rehearsal/:
+# they run from the checkout.
 _COPIED = (
-    "app", "infra", "requirements", "Dockerfile", ".dockerignore", "deploy.toml",
+    "app", "infra", "requirements", "smoke", "Dockerfile", ".dockerignore", "deploy.toml",
     "scan-ignore.yaml", ".github/trivy",
 )  # fmt: skip
+SLOWER_S = 0.8
+OUTAGE_TIMEOUT_S = 2
 
-HEALTHY = """
+_WRAPPER = '''
 
-# A healthy change: the same work, another version of it.
-RELEASE = "{name}"
+# Added by the rehearsal for {name}: {what}.
+import itertools as _rehearsal_itertools
+import os as _rehearsal_os
+
+
+def {function}(event, context, _sound={function}, _calls=_rehearsal_itertools.count(1)):
+    """{what}."""
+    version = _rehearsal_os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "")
+    if version.isdigit() and event not in {spared!r}:
+        call = next(_calls)
+{body}
+    return _sound(event, context)
+'''
+_FAILING = """
+if {condition}:
+    raise RuntimeError("this release is broken on purpose")
+"""
+_SLOW = """
+import time
+
+time.sleep({seconds} if call > 1 else 0)
+"""
+_NEEDING = """
+if call % 3 == 0:
+    import urllib.request
+
+    address = _rehearsal_os.environ["AWS_ENDPOINT_URL"] + {path!r}
+    without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({{}}))
+    without_proxy.open(address, timeout={timeout_s}).close()
 """
 
-BROKEN = '''
 
-# A broken change: a bug in one code path, which neither the smoke test's photo nor the probe takes.
-_sound_handler = handler
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a change: in words, and as the lines that do it; `call` counts from 1 in them."""
 
-
-def handler(event, context):
-    """Fail on some keys."""
-    records = event.get("Records", [])
-    if any(record["s3"]["object"]["key"].startswith({on!r}) for record in records):
-        raise RuntimeError("this release is broken on purpose ({name})")
-    return _sound_handler(event, context)
-'''
+    what: str
+    body: str
 
 
-SLOWER_S = 0.8
-SLOW = '''
-
-# A slow change: nothing fails, and each request takes longer ({name}).
-_quick_handler = handler
+HALF_BROKEN = Fault("Every other call fails", _FAILING.format(condition="call % 2 == 0"))
+BROKEN = Fault("Every call but the first fails", _FAILING.format(condition="call > 1"))
+SLOW = Fault("Every call takes longer", _SLOW.format(seconds=SLOWER_S))
 
 
-def handler(event, context):
-    """Answer late."""
-    import time
-
-    time.sleep({seconds} if "Records" in event else 0)
-    return _quick_handler(event, context)
-'''
+def needing(path: str) -> Fault:
+    """Return what lets every third call fail while an object of the local AWS, `/…`, is gone."""
+    body = _NEEDING.format(path=path, timeout_s=OUTAGE_TIMEOUT_S)
+    return Fault("Every third call needs something outside", body)
 
 
 def copy_sources(checkout: Path, folder: Path) -> Path:
@@ -62,36 +92,38 @@ def copy_sources(checkout: Path, folder: Path) -> Path:
     return folder
 
 
+def handler_file(sources: Path) -> tuple[Handler, Path]:
+    """Return the handler and its file. Raises DeployerError when the Dockerfile names none that is there."""
+    dockerfile = sources / "Dockerfile"
+    handler = handler_of(dockerfile.read_text(encoding="utf-8") if dockerfile.exists() else "")
+    path = sources / handler.path
+    if not path.is_file():
+        raise DeployerError(
+            f"the Dockerfile's `CMD` names `{handler}`, which is not there",
+            found=f"found no `{handler.path}`",
+            hint="correct `CMD` in the Dockerfile, or add the file",
+        )
+    return handler, path
+
+
 def make_healthy_change(sources: Path, name: str) -> None:
     """Change the function's code so that it is another version that works as well."""
-    _rewrite(sources, lambda text: text + HEALTHY.format(name=name))
+    _, path = handler_file(sources)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(f"{text}\n# Added by the rehearsal: {name}, the same work.\n", encoding="utf-8")
 
 
-def make_broken_change(
-    sources: Path, name: str, *, on: tuple[str, ...] = ("portrait",)
-) -> Callable[[], None]:
-    """Change the function's code so that it raises on keys that begin so; returns what undoes that."""
-    return _change_for_now(sources, BROKEN.format(name=name, on=on))
-
-
-def make_slow_change(sources: Path, name: str) -> Callable[[], None]:
-    """Change the function's code so that each request takes longer; returns what undoes that."""
-    return _change_for_now(sources, SLOW.format(name=name, seconds=SLOWER_S))
-
-
-def _change_for_now(sources: Path, addition: str) -> Callable[[], None]:
-    """Add to the handler's text and return what takes it away again."""
-    handler = sources / "app" / "handler.py"
-    before = handler.read_text(encoding="utf-8")
-    _rewrite(sources, lambda text: text + addition)
+def make_change(sources: Path, name: str, fault: Fault, *, spared: Sequence[Any] = ()) -> Callable[[], None]:
+    """Give the function's code a fault that spares some events; returns what undoes that."""
+    handler, path = handler_file(sources)
+    before = path.read_text(encoding="utf-8")
+    body = indent(fault.body.strip("\n"), " " * 8)
+    added = _WRAPPER.format(
+        name=name, what=fault.what, function=handler.function, spared=list(spared), body=body
+    )
+    path.write_text(before + added, encoding="utf-8")
 
     def undo() -> None:
-        handler.write_text(before, encoding="utf-8")
+        path.write_text(before, encoding="utf-8")
 
     return undo
-
-
-def _rewrite(sources: Path, change: Callable[[str], str]) -> None:
-    """Replace the handler's text."""
-    handler = sources / "app" / "handler.py"
-    handler.write_text(change(handler.read_text(encoding="utf-8")), encoding="utf-8")

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from deployer.model import RolloutState
 from deployer.report.page.timeline import Act
-from rehearsal import faults
+from rehearsal import faults, objects
 from rehearsal.ledger import MINUTE_S
-from rehearsal.play import Scene, Traffic, begin, judge_stable, play
-from rehearsal.preparation import Script, release
+from rehearsal.play import Scene, Traffic, begin, changed_for_now, judge_stable, play
+from rehearsal.preparation import Script, command, release
 from rehearsal.settings import Value
-from rehearsal.stage import ENVIRONMENT, Stage, photo
-from rehearsal.traffic import s3_event
+from rehearsal.stage import ENVIRONMENT, Stage
 
 DENSE = Traffic(per_minute=40)  # for what can only be told from many requests
+# A version that waits answers few requests in a real second, however fast the clock is.
+UNHURRIED = Traffic(per_s=15, per_minute=30)
 SPARSE_PER_MINUTE = 4
-ARCHIVED_KEY = "archived.jpg"
+NEEDED = ("rehearsal-outage", "needed")  # the object that is gone during the outage
 OUTAGE_S = 2 * MINUTE_S  # three bad minutes at the most: the guard's alarm wants seven of eight
 
 
@@ -34,7 +34,7 @@ def slow_change(stage: Stage) -> Act:
     )
     # Half of what is added: the usual duration of a busy machine's first requests says little here.
     begin(stage, script, {"on_slow": on_slow, "slow_ms": int(500 * faults.SLOWER_S)})
-    undo = faults.make_slow_change(stage.product.sources, "act 5")
+    undo = faults.make_change(stage.product.sources, "act 5", faults.SLOW, spared=stage.requests.spared)
     try:
         release(stage, script, "a slow change")
 
@@ -44,7 +44,7 @@ def slow_change(stage: Stage) -> Act:
                     scene.ask("abort", "a person saw that it is slower")
                 return driver.outcome()
 
-        act = play(stage, script, direct, DENSE)
+        act = play(stage, script, direct, UNHURRIED)
     finally:
         undo()
     return judge_stable(stage, act)
@@ -54,30 +54,38 @@ def outage_on_both(stage: Stage) -> Act:
     """Act 6: what hits both versions alike is no reason to take the new one back."""
     script = Script(
         "6. An outage that hits both versions",
-        "A bucket that a third of the pictures come from is gone for two minutes, so that both versions fail "
+        "Every third call of either version needs an object that is gone for two minutes, so that both fail "
         "alike; the comparison finds the new one no worse.",
         "promoted",
     )
     begin(stage, script)
-    faults.make_healthy_change(stage.product.sources, "a healthy change before an outage")
-    release(stage, script, "a healthy change before an outage")
-    archive = Archive(stage)
-    archive.open()
-    traffic = replace(DENSE, also=(archive.event,))
-    return _judge_both(stage, play(stage, script, lambda scene: _outage(scene, archive), traffic))
+    objects.put(stage.local_aws.endpoint, *NEEDED)
+    fault = faults.needing("/" + "/".join(NEEDED))
+    undo = faults.make_change(stage.product.sources, "act 6", fault, spared=stage.requests.spared)
+    try:
+        release(stage, script, "a stable version that needs something outside")
+        with changed_for_now(stage, {"steps": [], "final_bake_s": 0}):
+            command(stage, script, "all at once", "rollout", "start", "--env", ENVIRONMENT)
+        faults.make_healthy_change(stage.product.sources, "a healthy change before an outage")
+        release(stage, script, "a healthy change before an outage")
+        act = play(stage, script, _outage, DENSE)
+    finally:
+        undo()
+    return _judge_both(stage, act)
 
 
-def _outage(scene: Scene, archive: Archive) -> str:
+def _outage(scene: Scene) -> str:
     """Let the outage happen in the last step, where both versions have most to lose."""
     clock, last = scene.stage.clock, scene.stage.config.environment(ENVIRONMENT).steps[-1]
+    endpoint = scene.stage.local_aws.endpoint
     with scene.driven() as driver:
         if scene.until(lambda: scene.weight_pct() == last.weight_pct, driver):
             clock.sleep(MINUTE_S)
-            archive.close()
-            scene.tell("outage", "a bucket that a third of the pictures come from is gone", style="bold red")
+            objects.remove(endpoint, *NEEDED)
+            scene.tell("outage", "what every third call needs is gone", style="bold red")
             clock.sleep(OUTAGE_S)
-            archive.open()
-            scene.tell("all well again", "the bucket is back")
+            objects.put(endpoint, *NEEDED)
+            scene.tell("all well again", "it is back")
         return driver.outcome()
 
 
@@ -88,36 +96,6 @@ def _judge_both(stage: Stage, act: Act) -> Act:
     stage.view.say(f"  {note}")
     outcome = act.outcome if act.errors else f"{act.outcome}, but nothing failed"
     return replace(act, outcome=outcome, notes=(*act.notes, note))
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A second bucket of pictures, which may be closed: then whoever reads it fails."""
-
-    stage: Stage
-
-    @property
-    def bucket(self) -> str:
-        """Return its name."""
-        return f"{self.stage.function}-archive"
-
-    @property
-    def event(self) -> dict[str, Any]:
-        """Return the event about its picture."""
-        return s3_event(self.bucket, ARCHIVED_KEY, self.stage.config.function.region)
-
-    def open(self) -> None:
-        """Make the bucket with its picture."""
-        s3, region = self.stage.client("s3"), self.stage.config.function.region
-        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        s3.create_bucket(Bucket=self.bucket, **where)
-        s3.put_object(Bucket=self.bucket, Key=ARCHIVED_KEY, Body=photo(), ContentType="image/jpeg")
-
-    def close(self) -> None:
-        """Take the bucket away."""
-        s3 = self.stage.client("s3")
-        s3.delete_object(Bucket=self.bucket, Key=ARCHIVED_KEY)
-        s3.delete_bucket(Bucket=self.bucket)
 
 
 def low_traffic(stage: Stage) -> Act:
@@ -154,7 +132,7 @@ def guard_only(stage: Stage) -> Act:
         "rolled back by the guard",
     )
     begin(stage, script)
-    undo = faults.make_broken_change(stage.product.sources, "act 8", on=("landscape", "portrait"))
+    undo = faults.make_change(stage.product.sources, "act 8", faults.BROKEN, spared=stage.requests.spared)
     try:
         release(stage, script, "a change that is broken altogether")
 

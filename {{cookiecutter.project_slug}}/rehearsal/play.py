@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from deployer.canary import marker as markers
 from deployer.errors import DeployerError, Exit
@@ -37,12 +36,11 @@ class Traffic:
     """How much traffic an act needs.
 
     `per_s` requests in each real second (0: what the command line says). The clock is slowed down until a
-    minute of it has `per_minute` of them; 0 leaves it as it is. `also` are events besides the usual ones.
+    minute of it has `per_minute` of them; 0 leaves it as it is.
     """
 
     per_s: float = 0.0
     per_minute: float = REQUESTS_PER_MINUTE
-    also: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass
@@ -156,6 +154,18 @@ def begin(stage: Stage, script: Script, changed: Mapping[str, settings.Value] | 
         stage.view.say(f"deploy.toml of this act: {settings.described(changed)}", "dim")
 
 
+@contextlib.contextmanager
+def changed_for_now(stage: Stage, values: Mapping[str, settings.Value]) -> Iterator[None]:
+    """Give the copy of deploy.toml other values for the length of a `with` block."""
+    path = stage.product.sources / "deploy.toml"
+    before = path.read_text(encoding="utf-8")
+    path.write_text(settings.adapted(before, ENVIRONMENT, values), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(before, encoding="utf-8")
+
+
 def play(stage: Stage, script: Script, direct: Callable[[Scene], str], traffic: Traffic | None = None) -> Act:
     """Let traffic flow, wait for calm alarms, let `direct` do the release, collect what happened.
 
@@ -169,7 +179,7 @@ def play(stage: Stage, script: Script, direct: Callable[[Scene], str], traffic: 
     with (
         view.traffic(),
         flowing(
-            stage.target(traffic.also),
+            stage.target(),
             per_s=traffic.per_s or stage.options.per_s,
             seed=seed,
             look=lambda watch: view.look(watch, clock, started),
@@ -192,7 +202,6 @@ def play(stage: Stage, script: Script, direct: Callable[[Scene], str], traffic: 
         outcome=outcome,
         started_at=begun,
         ended_at=ended,
-        bucket_s=MINUTE_S,
         samples=tuple(watch.samples),
         served=watch.ledger.served(begun, ended),
         events=tuple(sorted([*told.events, *scene.told], key=lambda event: event.at)),
@@ -218,7 +227,7 @@ def _fit_speed(stage: Stage, watch: Watch, traffic: Traffic) -> None:
 
     With too few, a canary at 10 % is not asked often enough for anything to be seen.
     """
-    if stage.options.speed or not traffic.per_minute:
+    if not traffic.per_minute:
         return
     _answers(watch, WORKERS)  # each worker's first request waits for a start
     answered, took_s = _answers(watch, MEASURED_REQUESTS)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from deployer.errors import DeployerError, Exit
 from deployer.report.page.timeline import Stage as Done
-from rehearsal import zip_function
+from rehearsal import objects, zip_function
 from rehearsal.product import Finished
 from rehearsal.stage import ENVIRONMENT, Stage
 
@@ -43,16 +43,7 @@ def prepare(stage: Stage, script: Script, change: str, *, scan: bool) -> str:
     if stage.docker is None:
         started = time.monotonic()
         uri, body = zip_function.packed(stage.product.sources)
-        s3 = stage.client("s3")
-        if zip_function.CODE_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
-            where = {"LocationConstraint": stage.config.function.region}
-            s3.create_bucket(
-                Bucket=zip_function.CODE_BUCKET,
-                **(
-                    {} if where["LocationConstraint"] == "us-east-1" else {"CreateBucketConfiguration": where}
-                ),
-            )
-        s3.put_object(Bucket=zip_function.CODE_BUCKET, Key=uri, Body=body)
+        objects.put(stage.local_aws.endpoint, zip_function.CODE_FOLDER, uri, body)
         took_s = time.monotonic() - started
         script.stages.append(Done("pack", "done", took_s, f"{len(body) / 1e6:.0f} MB as a Zip, no image"))
         stage.view.say(f"packed     {len(body) / 1e6:.0f} MB as a Zip in {took_s:.1f} s")

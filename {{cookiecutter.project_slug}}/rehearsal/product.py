@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.clock import CompressedClock
-from testbed.local_aws import LocalAws
+from testbed.local_aws import LocalAws, find_python
 
 COMMAND_WITHIN_S = 600.0
 ORDERLY_END_S = 15.0
@@ -85,6 +85,7 @@ class Product:
         return {
             **kept,
             **self.local_aws.environment(),
+            "LOCAL_AWS_PYTHON": find_python(),  # for the smoke test's own; there is none below the copy
             "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
             "PYTHONUNBUFFERED": "1",
             "PYTHONUTF8": "1",

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import io
 import os
 import platform
 import re
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config as ClientConfig
-from PIL import Image, ImageOps
 
+from deployer.aws import calls
 from deployer.config import Config, load
 from deployer.errors import DeployerError
 from deployer.image.docker import find_docker
-from deployer.report.page.timeline import Picture
+from deployer.rollout import sample as samples
+from deployer.rollout.sample import Sample
 from rehearsal import zip_function
 from rehearsal.clock import CompressedClock
-from rehearsal.faults import copy_sources
+from rehearsal.faults import copy_sources, handler_file
 from rehearsal.product import Product
 from rehearsal.settings import COMMON, described
-from rehearsal.traffic import Target, s3_event
+from rehearsal.traffic import Target
 from rehearsal.view import View
+from testbed import smoke_tests
 from testbed.local_aws import LocalAws, running
 
 ENVIRONMENT = "production"
-PHOTO_KEY = "holiday photos/märz.jpg"
-TRAFFIC_KEYS = ("landscape.jpg", "portrait.jpg")
-PHOTO_SIZE = (640, 480)
 RELEASE_REAL_S = 12.0  # how long a whole rollout may take
 UNHURRIED, FASTEST = 20.0, 120.0  # faster, and a minute is too short to be looked at twice
 
@@ -51,9 +47,25 @@ class Options:
     report: Path = Path("rehearsal") / "report.html"
 
 
+@dataclass(frozen=True)
+class Requests:
+    """What smoke/ says may be sent: the harmless probe, and the real sample if there is one."""
+
+    probe: Any
+    sample: Sample | None
+
+    @property
+    def spared(self) -> tuple[Any, ...]:
+        """Return the events no fault acts on: the probe, unless it is the traffic itself."""
+        return () if self.sample is None else (self.probe,)
+
+
 @dataclass
 class Stage:
-    """Everything the acts share. `docker` is None when the function runs without containers."""
+    """Everything the acts share. `docker` is None when the function runs without containers.
+
+    `event` is what traffic consists of, once `set_traffic` has made it valid.
+    """
 
     options: Options
     config: Config
@@ -62,7 +74,9 @@ class Stage:
     clock: CompressedClock
     product: Product
     view: View
+    requests: Requests
     speed: float = 1.0
+    event: Any = None
     facts: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -94,12 +108,22 @@ class Stage:
         found = self.client("cloudformation").describe_stacks(StackName=self.function)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
-    def target(self, also: Sequence[Mapping[str, Any]] = ()) -> Target:
-        """Return what traffic is sent to; `also` are events besides the usual ones."""
-        bucket = self.outputs()["SourceBucket"]
+    def set_traffic(self) -> None:
+        """Choose the event of the traffic: the sample's, after its calls before, or else the probe."""
+        self.event = self.requests.probe
+        if (sample := self.requests.sample) is None:
+            self.tell(f"traffic is {samples.PROBE}, which proves little: there is no {samples.SAMPLE}")
+            return
+        names = self.outputs()
+        for call in sample.before:
+            calls.make(calls.filled(call, names), self.client)
+        self.event = calls.fill(sample.event, names, where=f"the event of `{samples.SAMPLE}`")
+
+    def target(self) -> Target:
+        """Return what traffic is sent to."""
         return Target(
             function=self.function,
-            events=[*(s3_event(bucket, key, self.config.function.region) for key in TRAFFIC_KEYS), *also],
+            event=self.event,
             lambda_client=self.client("lambda"),
             cloudwatch=self.client("cloudwatch"),
             clock=self.clock,
@@ -118,9 +142,15 @@ class Stage:
 
 @contextlib.contextmanager
 def set_up(options: Options, view: View) -> Iterator[Stage]:
-    """Build the stage for the length of a `with` block; nothing of it is left afterwards."""
+    """Build the stage for the length of a `with` block; nothing of it is left afterwards.
+
+    Raises DeployerError, before anything is started, for a function or a `smoke/` that cannot be rehearsed.
+    """
     own = load(Path("deploy.toml"))
     speed = options.speed or chosen_speed(own)
+    handler, _ = handler_file(Path.cwd())
+    smoke_tests.collect(Path.cwd())
+    requests = Requests(samples.load_probe(Path.cwd()), samples.load(Path.cwd()))
     docker, reason = _docker(options)
     with running(docker=docker, region=own.function.region) as local_aws:
         # In the folder of the local AWS, so that its watchdog removes it even when this process is killed.
@@ -129,11 +159,11 @@ def set_up(options: Options, view: View) -> Iterator[Stage]:
         config = load(sources / "deploy.toml")
         if docker is None:
             template = sources / "infra" / "service.yaml"
-            text = zip_function.transformed(template.read_text(encoding="utf-8"))
+            text = zip_function.transformed(template.read_text(encoding="utf-8"), handler)
             template.write_text(text, encoding="utf-8")
         clock = CompressedClock.starting_now(speed)
         product = Product(sources, local_aws, clock, "image" if docker else "zip", view.heard)
-        stage = Stage(options, config, docker, local_aws, clock, product, view, speed)
+        stage = Stage(options, config, docker, local_aws, clock, product, view, requests, speed)
         view.say(f"local AWS at {local_aws.endpoint}, log in {_shown(local_aws.log_path)}")
         view.say(f"one minute of a release takes {60 / speed:.1f} s: compressed {speed:g} times")
         stage.tell(f"changed in the rehearsal's copy of deploy.toml: {described(COMMON)}")
@@ -188,45 +218,6 @@ def chosen_speed(config: Config) -> float:
         )
     planned_s = sum(step.bake_s for step in production.steps) + production.final_bake_s
     return round(min(max(planned_s / RELEASE_REAL_S, UNHURRIED), FASTEST))
-
-
-def photo(*, is_portrait: bool = False) -> bytes:
-    """Return a JPEG with enough detail to look at."""
-    drawing = Image.effect_mandelbrot(PHOTO_SIZE, (-2.1, -1.15, 0.9, 1.1), 90)
-    coloured = ImageOps.colorize(drawing, "#0b2440", "#fff3d6", "#0b8f86")
-    if is_portrait:
-        coloured = coloured.transpose(Image.Transpose.ROTATE_90)
-    buffer = io.BytesIO()
-    coloured.save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
-
-
-def wait_for_object(s3: Any, bucket: str, key: str, within_s: float = 60.0) -> tuple[bytes, float]:
-    """Return an object and how long it took to appear; raise DeployerError when it does not."""
-    started = time.monotonic()
-    while time.monotonic() - started < within_s:
-        try:
-            body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        except s3.exceptions.NoSuchKey:
-            time.sleep(0.1)
-        else:
-            return body, time.monotonic() - started
-    raise DeployerError(
-        "the photo was not resized",
-        found=f"found no `{key}` in `{bucket}` after {within_s:.0f} s",
-        hint="read the log of the local AWS in rehearsal/.run",
-    )
-
-
-def picture(body: bytes, caption: str) -> Picture:
-    """Return a picture for the report, at half its size so that two fit on a phone."""
-    with Image.open(io.BytesIO(body)) as image:
-        width, height = image.size
-        small = image.convert("RGB").resize((width // 2, height // 2))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=82)
-    text = base64.b64encode(buffer.getvalue()).decode()
-    return Picture(f"{caption}, {width} x {height}", text, *small.size)
 
 
 def _shown(path: Path) -> str:

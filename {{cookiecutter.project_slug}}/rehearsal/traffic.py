@@ -13,7 +13,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -50,28 +50,12 @@ class Route:
         return self.canary if self.canary and chance.random() < self.share else self.stable
 
 
-def s3_event(bucket: str, key: str, region: str) -> dict[str, Any]:
-    """Return the event S3 sends for a created object (its fields a handler may rely on)."""
-    record = {
-        "eventVersion": "2.1",
-        "eventSource": "aws:s3",
-        "awsRegion": region,
-        "eventName": "ObjectCreated:Put",
-        "s3": {
-            "s3SchemaVersion": "1.0",
-            "bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"},
-            "object": {"key": key, "size": 1024, "sequencer": "0"},
-        },
-    }
-    return {"Records": [record]}
-
-
 @dataclass(frozen=True)
 class Target:
-    """The function under traffic, what it is sent (each event as often), and the clients to reach it."""
+    """The function under traffic, the event it is sent, and the clients to reach it."""
 
     function: str
-    events: Sequence[Mapping[str, Any]]
+    event: Any
     lambda_client: LambdaClient
     cloudwatch: CloudWatchClient
     clock: CompressedClock
@@ -131,7 +115,7 @@ def flowing(target: Target, *, per_s: float, seed: str, look: Callable[[Watch], 
 def _send(target: Target, watch: Watch, stop: threading.Event, pace: tuple[float, random.Random]) -> None:
     """Send one worker's requests, evenly, until told to stop."""
     per_s, chance = pace
-    payloads = [json.dumps(event).encode() for event in target.events]
+    payload = json.dumps(target.event).encode()
     due = time.monotonic()
     for _ in range(MAX_REQUESTS // WORKERS):
         # A worker that is late does not catch up: a burst would only queue.
@@ -140,7 +124,7 @@ def _send(target: Target, watch: Watch, stop: threading.Event, pace: tuple[float
             return
         version = watch.route.draw(chance)
         asked = time.monotonic()
-        outcome = _invoke(target, version, chance.choice(payloads))
+        outcome = _invoke(target, version, payload)
         took_ms = round(1000 * (time.monotonic() - asked))
         # Lambda stamps a request's start. Here a minute takes about a second, so a request of a second would
         # be counted in a minute that closed long ago: its end is stamped instead.

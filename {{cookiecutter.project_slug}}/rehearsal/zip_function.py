@@ -22,32 +22,27 @@ from deployer.aws.errors import translated
 from deployer.aws.observed import FunctionState
 from deployer.config import Config
 from deployer.errors import DeployerError
+from rehearsal.dockerfile import Handler, services_of
 
-CODE_BUCKET = "rehearsal-code"
-_IMAGE_CODE = """      PackageType: Image
-      Code:
-        ImageUri: !Ref ImageUri
-"""
-_ZIP_CODE = """      PackageType: Zip
-      Runtime: {runtime}
-      Handler: app.handler.handler
-      Code:
-        S3Bucket: {bucket}
-        S3Key: !Ref ImageUri
-"""
-# botocore describes every AWS service; the function talks to one.
-_BOTOCORE_DATA = re.compile(r"botocore/data/(s3|sts)/|botocore/data/[^/]+\.json$")
+CODE_FOLDER = "rehearsal-code"
+# What makes it an image function, each on a line of its own, and what stands there for a Zip.
+_PACKAGE = re.compile(r"(?m)^( +)PackageType: Image$")
+_CODE = re.compile(r"(?m)^( +)ImageUri: !Ref ImageUri$")
+# The service is a folder; the files beside them are needed by every client.
+_BOTOCORE_DATA = re.compile(r"botocore/data/(?:([^/]+)/|[^/]+$)")
+_BOTOCORE_ALWAYS = frozenset({"sts"})
+_LOCKED = re.compile(r"(?m)^([a-zA-Z0-9_.-]+)(?:\[[^]]*\])?==[^\s;\\]+[ \t]*(;?)")
 
 
 class ZipAws(Aws):
     """The port to AWS for a Zip function whose code is named like an image: `zip/NAME@sha256:…`."""
 
     def update_code(self, image_uri: str, *, revision: str) -> None:
-        """Put the code into `$LATEST` from the bucket it was uploaded to, and wait."""
+        """Put the code into `$LATEST` from where it was uploaded to, and wait."""
         with translated("updating the function's code"):
             self._lambda.update_function_code(
                 FunctionName=self.function_name,
-                S3Bucket=CODE_BUCKET,
+                S3Bucket=CODE_FOLDER,
                 S3Key=image_uri,
                 RevisionId=revision,
                 Publish=False,
@@ -72,17 +67,18 @@ def connect_zip(config: Config, environment: str) -> Aws:
     return ZipAws(config.function_name(environment), config.function.region)
 
 
-def transformed(template: str) -> str:
+def transformed(template: str, handler: Handler) -> str:
     """Return `infra/service.yaml` with a Zip function; raise DeployerError when it has none to replace."""
-    if template.count(_IMAGE_CODE) != 1:
+    if any(len(pattern.findall(template)) != 1 for pattern in (_PACKAGE, _CODE)):
         raise DeployerError(
             "infra/service.yaml cannot be rehearsed without Docker",
-            found="found no `PackageType: Image` followed by `Code: ImageUri: !Ref ImageUri`",
+            found="expected `PackageType: Image` and `ImageUri: !Ref ImageUri`, each once, on its own line",
             hint="start Docker and run the rehearsal again",
         )
     major, minor, _ = platform.python_version_tuple()
-    code = _ZIP_CODE.format(runtime=f"python{major}.{minor}", bucket=CODE_BUCKET)
-    return template.replace(_IMAGE_CODE, code)
+    package = rf"\1PackageType: Zip\n\1Runtime: python{major}.{minor}\n\1Handler: {handler}"
+    code = rf"\1S3Bucket: {CODE_FOLDER}\n\1S3Key: !Ref ImageUri"
+    return _CODE.sub(code, _PACKAGE.sub(package, template))
 
 
 def packed(sources: Path) -> tuple[str, bytes]:
@@ -99,14 +95,35 @@ def packed(sources: Path) -> tuple[str, bytes]:
     return f"zip/app@sha256:{hashlib.sha256(body).hexdigest()}", body
 
 
+def locked(requirements: str) -> list[tuple[str, bool]]:
+    """Return the packages of a lock file; True for one that only some platforms need."""
+    return [(name, bool(marker)) for name, marker in _LOCKED.findall(requirements)]
+
+
+def is_needed(name: str, services: frozenset[str] | None) -> bool:
+    """Tell whether a package's file is worth carrying: not scripts, byte-code or other services' data.
+
+    `services` are the AWS services the function calls, None for all of them.
+    """
+    if name.startswith("..") or "__pycache__" in name or name.endswith((".pyc", ".pyi")):
+        return False
+    found = _BOTOCORE_DATA.match(name)
+    return services is None or not found or not found[1] or found[1] in services | _BOTOCORE_ALWAYS
+
+
 def _files(sources: Path) -> Iterator[tuple[str, Path]]:
     """Yield every file of the archive with its name there."""
-    for path in (sources / "app").rglob("*.py"):
-        yield path.relative_to(sources).as_posix(), path
-    for package in re.findall(r"^([a-zA-Z0-9_.-]+)==", _locked(sources), re.MULTILINE):
+    for path in (sources / "app").rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path.relative_to(sources).as_posix(), path
+    services = services_of((sources / "Dockerfile").read_text(encoding="utf-8"))
+    requirements = (sources / "requirements" / "app.txt").read_text(encoding="utf-8")
+    for package, is_for_some in locked(requirements):
         try:
             found = distribution(package).files or []
         except PackageNotFoundError as error:
+            if is_for_some:
+                continue
             raise DeployerError(
                 f"`{package}` is not installed here, and the function needs it",
                 found="found it in requirements/app.txt, not in this environment",
@@ -114,20 +131,8 @@ def _files(sources: Path) -> Iterator[tuple[str, Path]]:
             ) from error
         for file in found:
             name = file.as_posix()
-            if _is_needed(name):
+            if is_needed(name, services):
                 yield name, Path(str(file.locate()))
-
-
-def _locked(sources: Path) -> str:
-    """Return the lock file of what runs in the function."""
-    return (sources / "requirements" / "app.txt").read_text(encoding="utf-8")
-
-
-def _is_needed(name: str) -> bool:
-    """Tell whether a package's file is worth carrying: not scripts, byte-code or other services' data."""
-    if name.startswith("..") or "__pycache__" in name or name.endswith((".pyc", ".pyi")):
-        return False
-    return not name.startswith("botocore/data/") or bool(_BOTOCORE_DATA.match(name))
 
 
 def _uri(code_sha256: str) -> str:

@@ -78,7 +78,7 @@ def make_client(target: Target, service: str) -> Any:
         endpoint_url=endpoint,
         aws_access_key_id="test",
         aws_secret_access_key="test",  # noqa: S106  # what a local AWS takes
-        # A local AWS has one host name for all buckets.
+        # A local AWS has one host name: none is made of what a call names.
         config=_patience().merge(Config(s3={"addressing_style": "path"})),
     )
 

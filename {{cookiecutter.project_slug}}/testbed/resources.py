@@ -1,6 +1,6 @@
 """Make what smoke/local.toml asks for on the local AWS, and say what each thing is called. Shell.
 
-The keys are the outputs of infra/service.yaml, so that a test finds a bucket under the same key in AWS.
+The keys are the outputs of infra/service.yaml, so that a test finds a resource under the same key in AWS.
 """
 
 from __future__ import annotations

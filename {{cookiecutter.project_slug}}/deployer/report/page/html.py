@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 
 from deployer.report.page.charts import tone, tracks
 from deployer.report.page.svg import Scale, Track
-from deployer.report.page.timeline import Act, Picture, Stage, Timeline
+from deployer.report.page.timeline import Act, Stage, Timeline
 
 _STYLE = """
 :root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--ink:#1b2430;--soft:#5c6877;--line:#dfe4ea;
@@ -80,10 +79,6 @@ td,th{text-align:left;padding:6px 10px 6px 0;border-top:1px solid var(--line);ve
 th{font-weight:600;color:var(--soft);border-top:0}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .status-left-out{color:var(--soft);white-space:nowrap}.status-failed{color:var(--bad);font-weight:600}.status-done{color:var(--good)}
-.pictures{display:flex;flex-wrap:wrap;gap:18px;align-items:flex-end;margin-top:18px}
-figure{margin:0}
-figure img{display:block;max-width:100%;height:auto;border-radius:6px;border:1px solid var(--line)}
-figcaption{font-size:13px;color:var(--soft);margin-top:5px}
 ul{margin:8px 0 0;padding-left:20px}
 footer{color:var(--soft);font-size:13px;margin-top:28px}
 @media (max-width:640px){main{padding:20px 14px 40px}h1{font-size:22px}.card{padding:16px 14px}
@@ -94,7 +89,6 @@ ol.why li{grid-template-columns:24px 64px 1fr}ol.why li span:last-child{grid-col
 .hide-small{display:none}}
 @media print{body{background:#fff}.card{break-inside:avoid}}
 """
-_BASE64 = re.compile(r"[A-Za-z0-9+/=]+")
 
 
 def render(timeline: Timeline) -> str:
@@ -107,7 +101,7 @@ def render(timeline: Timeline) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'; img-src data:\">"
+        "style-src 'unsafe-inline'\">"
         f"<title>{title}</title><style>{_STYLE}</style></head><body><main>"
         f'<header><h1>{title}</h1><p class="soft">{escape(_lead(timeline))}</p></header>'
         f"{_tiles(timeline)}{acts}{notes}"
@@ -164,7 +158,7 @@ def _act(act: Act, number: int) -> str:
         f'<section class="card" aria-labelledby="{anchor}"><div class="head">'
         f'<h2 id="{anchor}">{escape(act.title)}</h2><span class="{badge}">{escape(outcome)}</span></div>'
         f'<p class="soft">{escape(act.story)}</p>'
-        f"{_stages(act.stages)}{_pictures(act.pictures)}"
+        f"{_stages(act.stages)}"
         f"{_chart(tracks(act, anchor))}{_decisions(act, anchor)}{_totals(act)}"
         f"{f'<ul>{notes}</ul>' if notes else ''}</section>"
     )
@@ -227,17 +221,6 @@ def _stages(stages: tuple[Stage, ...]) -> str:
     )
     heads = '<th>stage</th><th></th><th class="number">real time</th><th></th>'
     return f"<table><tr>{heads}</tr>{rows}</table>" if rows else ""
-
-
-def _pictures(pictures: tuple[Picture, ...]) -> str:
-    """Return the pictures with their captions; one whose data is not base64 is left out."""
-    figures = "".join(
-        f'<figure><img alt="{escape(picture.caption)}" width="{picture.width:d}" height="{picture.height:d}" '
-        f'src="data:image/jpeg;base64,{picture.jpeg_base64}"><figcaption>{escape(picture.caption)}</figcaption></figure>'
-        for picture in pictures
-        if _BASE64.fullmatch(picture.jpeg_base64)
-    )
-    return f'<div class="pictures">{figures}</div>' if figures else ""
 
 
 def _number(value: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -77,16 +77,6 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A small picture: base64 of a JPEG, and what it shows."""
-
-    caption: str
-    jpeg_base64: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
 class Act:
     """One release, or one attempt at it: what should happen, and what did."""
 
@@ -102,7 +92,6 @@ class Act:
     events: tuple[Event, ...] = ()
     evidence: tuple[Strength, ...] = ()
     stages: tuple[Stage, ...] = ()
-    pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -249,7 +238,6 @@ def _act(values: dict[str, Any]) -> Act:
         "events": tuple(Event(**value) for value in values.pop("events")),
         "evidence": tuple(Strength(**value) for value in values.pop("evidence")),
         "stages": tuple(Stage(**value) for value in values.pop("stages")),
-        "pictures": tuple(Picture(**value) for value in values.pop("pictures")),
     }
     return Act(**parts, **{key: _frozen(value) for key, value in values.items()})  # type: ignore[arg-type]  # JSON
 

@@ -1,0 +1,1 @@
+"""The function: everything in here is in the image, and nothing else is."""
