@@ -1,1 +1,0 @@
-"""The function: everything in here is in the image, and nothing else is."""
