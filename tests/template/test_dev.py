@@ -66,7 +66,7 @@ def checkout(tmp_path: Path) -> Checkout:
     for name in ("dev.py", "Makefile"):
         shutil.copy2(GENERATED / name, path / name)
     (path / "pyproject.toml").write_text("[project]\n")
-    for name in ("dev", "local-aws"):
+    for name in ("dev", "local-aws", "smoke"):
         (path / "requirements" / f"{name}.txt").write_text("six==1.17.0 --hash=sha256:" + "0" * 64 + "\n")
     programs = tmp_path / "programs"
     programs.mkdir()
@@ -95,6 +95,14 @@ def test_environments_are_made_once(checkout: Checkout) -> None:
     again = checkout.dev("setup")
     assert (again.returncode, again.stdout) == (0, "")
     assert len(checkout.installs) == 2
+
+
+def test_smoke_tests_get_their_own_lock_alone(checkout: Checkout) -> None:
+    """Beside a role in AWS nothing is installed but requirements/smoke.txt, not even the checkout."""
+    checkout.dev("smoke", "--collect-only")
+    assert checkout.installs == ["requirements/smoke.txt"]
+    assert "-e ." not in Path(checkout.environment["UV_LOG"]).read_text()
+    assert not (checkout.path / ".venv").exists()
 
 
 def test_a_changed_lock_is_installed(checkout: Checkout) -> None:
