@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from deployer.machinery import FOLDERS
 from generating import GENERATED, ROOT, Template, files_under
 
 RENDERED = {"README.md", "deploy.toml"}
@@ -119,3 +121,42 @@ def test_answers_change_values_and_never_files(
     function = tomllib.loads((other / "deploy.toml").read_text("utf-8"))["function"]
     assert function["name"] == other.name == "photo-shrinker"
     assert (function["architecture"], function["region"]) == (architecture, "us-gov-west-1")
+
+
+# Modules that read what is the owner's: settings, templates, image; and the one that compares hashes.
+READERS = (
+    "deployer.config",
+    "deployer.errors",
+    "deployer.image.docker",
+    "deployer.machinery",
+    "deployer.release",
+)
+
+
+def strange_imports(source: str) -> list[str]:
+    """Return what an owner's test imports of the template's folders, but for what reads the owner's files."""
+    nodes = list(ast.walk(ast.parse(source)))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    machinery = [name for name in names if name.split(".")[0] in FOLDERS]
+    return [
+        name for name in machinery if not f"{name}.".startswith(tuple(f"{reader}." for reader in READERS))
+    ]
+
+
+def test_an_owners_tests_are_about_the_owners_files() -> None:
+    """No test of a generated repository tests deployer/, rehearsal/ or testbed/: their tests are here."""
+    paths = sorted((GENERATED / "tests").rglob("*.py"))
+    assert len(paths) > 10
+    found = {path.name: strange_imports(path.read_text(encoding="utf-8")) for path in paths}
+    assert {name: imports for name, imports in found.items() if imports} == {}
+
+
+@pytest.mark.parametrize(
+    "source", ["import rehearsal.acts", "from deployer.canary import decide", "from testbed import local_aws"]
+)
+def test_a_test_of_the_machinery_is_found(source: str) -> None:
+    """A test that moved back would be found by what it imports."""
+    assert strange_imports(source) != []

@@ -323,7 +323,9 @@ def test_scanner_without_a_digest_is_refused(gate: Gate, name: str) -> None:
 
 def test_pin_is_a_digest() -> None:
     """The scanner's pin is one FROM line with version and digest."""
-    assert re.fullmatch(r"ghcr\.io/aquasecurity/trivy:\d+\.\d+\.\d+@sha256:[0-9a-f]{64}", scanner.pinned(GENERATED))
+    assert re.fullmatch(
+        r"ghcr\.io/aquasecurity/trivy:\d+\.\d+\.\d+@sha256:[0-9a-f]{64}", scanner.pinned(GENERATED)
+    )
 
 
 def test_list_in_the_repository_is_in_order() -> None:
