@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deployer.machinery import FOLDERS
-from generating import GENERATED, ROOT, Template, files_under
+from generating import GENERATED, ROOT, Template, files_under, git
 
 RENDERED = {"README.md", "deploy.toml"}
 STATIC = [name for name in files_under(GENERATED) if name not in RENDERED]
@@ -160,3 +160,16 @@ def test_an_owners_tests_are_about_the_owners_files() -> None:
 def test_a_test_of_the_machinery_is_found(source: str) -> None:
     """A test that moved back would be found by what it imports."""
     assert strange_imports(source) != []
+
+
+def test_what_is_folded_has_owners_to_name(repository: Path) -> None:
+    """The template's folders are folded in a pull request, and CODEOWNERS has a line for each, to be filled in."""
+    paths = [name for name in files_under(repository) if name.split("/")[0] in {*FOLDERS, "app", "infra"}]
+    attributes = git(repository, "check-attr", "linguist-generated", *paths).splitlines()
+    folded = {line.split(": ")[0] for line in attributes if line.endswith(": set")}
+    assert folded == {name for name in paths if name.split("/")[0] in FOLDERS}
+    text = (repository / ".github" / "CODEOWNERS").read_text(encoding="utf-8")
+    named = re.findall(r"^# /(\S+?)/? +@", text, re.MULTILINE)
+    assert set(FOLDERS) <= set(named)
+    assert [path for path in named if not (repository / path).exists()] == []
+    assert re.findall(r"^[^#\n]", text, re.MULTILINE) == []
