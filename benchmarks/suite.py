@@ -9,5 +9,5 @@ from timing import report, run, runs
 if __name__ == "__main__":
     times = runs(__doc__, 1)
     run([sys.executable, "dev.py", "clean"])
-    report("make test, environments to make", 1, lambda: run([sys.executable, "dev.py", "test"]), 600)
-    report("make test, environments there", times, lambda: run([sys.executable, "dev.py", "test"]), 600)
+    report("make test, environments to make", 1, lambda: run([sys.executable, "dev.py", "test"]), 480)
+    report("make test, environments there", times, lambda: run([sys.executable, "dev.py", "test"]), 480)

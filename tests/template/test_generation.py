@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import json
 import os
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from generating import GENERATED, ROOT, Template, files_under
+from deployer.machinery import FOLDERS
+from generating import GENERATED, ROOT, Template, files_under, git
 
 RENDERED = {"README.md", "deploy.toml"}
 STATIC = [name for name in files_under(GENERATED) if name not in RENDERED]
@@ -119,3 +121,55 @@ def test_answers_change_values_and_never_files(
     function = tomllib.loads((other / "deploy.toml").read_text("utf-8"))["function"]
     assert function["name"] == other.name == "photo-shrinker"
     assert (function["architecture"], function["region"]) == (architecture, "us-gov-west-1")
+
+
+# Modules that read what is the owner's: settings, templates, image; and the one that compares hashes.
+READERS = (
+    "deployer.config",
+    "deployer.errors",
+    "deployer.image.docker",
+    "deployer.machinery",
+    "deployer.release",
+)
+
+
+def strange_imports(source: str) -> list[str]:
+    """Return what an owner's test imports of the template's folders, but for what reads the owner's files."""
+    nodes = list(ast.walk(ast.parse(source)))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    machinery = [name for name in names if name.split(".")[0] in FOLDERS]
+    return [
+        name for name in machinery if not f"{name}.".startswith(tuple(f"{reader}." for reader in READERS))
+    ]
+
+
+def test_an_owners_tests_are_about_the_owners_files() -> None:
+    """No test of a generated repository tests deployer/, rehearsal/ or testbed/: their tests are here."""
+    paths = sorted((GENERATED / "tests").rglob("*.py"))
+    assert len(paths) > 10
+    found = {path.name: strange_imports(path.read_text(encoding="utf-8")) for path in paths}
+    assert {name: imports for name, imports in found.items() if imports} == {}
+
+
+@pytest.mark.parametrize(
+    "source", ["import rehearsal.acts", "from deployer.canary import decide", "from testbed import local_aws"]
+)
+def test_a_test_of_the_machinery_is_found(source: str) -> None:
+    """A test that moved back would be found by what it imports."""
+    assert strange_imports(source) != []
+
+
+def test_what_is_folded_has_owners_to_name(repository: Path) -> None:
+    """The template's folders are folded in a pull request, and CODEOWNERS has a line for each, to be filled in."""
+    paths = [name for name in files_under(repository) if name.split("/")[0] in {*FOLDERS, "app", "infra"}]
+    attributes = git(repository, "check-attr", "linguist-generated", *paths).splitlines()
+    folded = {line.split(": ")[0] for line in attributes if line.endswith(": set")}
+    assert folded == {name for name in paths if name.split("/")[0] in FOLDERS}
+    text = (repository / ".github" / "CODEOWNERS").read_text(encoding="utf-8")
+    named = re.findall(r"^# /(\S+?)/? +@", text, re.MULTILINE)
+    assert set(FOLDERS) <= set(named)
+    assert [path for path in named if not (repository / path).exists()] == []
+    assert re.findall(r"^[^#\n]", text, re.MULTILINE) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import shlex
 import shutil
@@ -14,14 +15,16 @@ from pathlib import Path
 import pytest
 
 from dev import own_environment
-from generating import GENERATED, Template, commit, git
+from generating import GENERATED, Template, commit, git, shorten_rollouts
 
 PAGE = (GENERATED / "docs/your-own-function.md").read_text(encoding="utf-8")
 _STEP = re.compile(
     r"^`(?P<path>[^`]+)`(?: between `(?P<begin>[^`]+)` and `(?P<end>[^`]+)`)?\n\n"
-    r"```(?P<kind>\w+)\n(?P<block>.*?)^```$|^    (?P<command>\S.*)$",
+    r"```(?P<kind>\w+)\n(?P<block>.*?)^```$|^    (?P<command>\S[^\n]*)$",
     re.DOTALL | re.MULTILINE,
 )
+# Of this machine, so that the image can be run here.
+HERE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 MACHINERY = ("deployer", "rehearsal", "testbed", "infra/bootstrap.yaml")
 
 
@@ -85,7 +88,7 @@ def own(tmp_path_factory: pytest.TempPathFactory, template: Template) -> Path:
     """Return a repository in which the page was followed up to its last tests."""
     if shutil.which("uv") is None:
         pytest.skip("the page's `dev.py lock` needs uv on PATH")
-    repository = template.generate(tmp_path_factory.mktemp("own"))
+    repository = template.generate(tmp_path_factory.mktemp("own"), architecture=HERE)
     commit(repository, "Start from the template")
     for step in steps(PAGE.partition("Then run everything")[0]):
         if step.kind == "command":
@@ -113,7 +116,11 @@ def test_its_own_checks_are_green(own: Path) -> None:
 
 def test_it_is_promoted_and_rolled_back(own: Path) -> None:
     """Its smoke tests pass against the alias, a healthy change is promoted, and a broken one is rolled back."""
-    done = run(own, "python3 dev.py rehearse --no-docker --act 2 --act 3")
+    shorten_rollouts(own)
+    try:
+        done = run(own, "python3 dev.py rehearse --no-docker --act 2 --act 3")
+    finally:
+        git(own, "checkout", "--quiet", "deploy.toml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "promoted (as it should)" in done.stdout
     assert "rolled back (as it should)" in done.stdout

@@ -58,8 +58,8 @@ MUTANTS = {
     "a pull request reads a secret": Mutant(
         rules.pull_requests_get_no_credentials,
         CI,
-        'REQUIRE_LINTERS: "1"',
-        "TOKEN: ${{ secrets.TOKEN }}",
+        "        run: python3 dev.py lint\n",
+        "        run: python3 dev.py lint\n        env: { TOKEN: '${{ secrets.TOKEN }}' }\n",
         "a pull request reads secrets",
     ),
     "a pull request enters an environment": Mutant(

@@ -8,7 +8,7 @@ import pytest
 from cfnlint.api import lint_file
 from cfnlint.config import ManualArgs
 from rules import bootstrap, service
-from rules.templates import BOOTSTRAP, INFRA, MAX_BODY_BYTES, SERVICE, Rule, merged
+from rules.templates import BOOTSTRAP, INFRA, SERVICE, Rule, merged
 
 from deployer.config import load
 from deployer.release import sources
@@ -39,9 +39,3 @@ def test_template_is_lint_clean(name: str, tmp_path: Path) -> None:
     sent = tmp_path / f"{name}.json"
     sent.write_text(render(merged(name), name=name), encoding="utf-8")
     assert [str(finding) for finding in lint_file(sent, ManualArgs(include_checks=["I"]))] == []
-
-
-@pytest.mark.parametrize("name", [BOOTSTRAP, SERVICE])
-def test_template_fits_into_a_change_set(name: str) -> None:
-    """No bucket is needed to hand the template to CloudFormation."""
-    assert len(render(merged(name), name=name).encode()) <= MAX_BODY_BYTES

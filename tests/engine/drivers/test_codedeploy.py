@@ -362,7 +362,9 @@ class TestCommand:
         out = capsys.readouterr().out
         assert "refused    final_bake_s = 300: it watches nothing after the last shift" in out
         assert "cost *     codedeploy $0.060: 10 runner minutes" in out
-        assert "sample     none: there is no smoke/sample.toml, so nothing real is tried before traffic" in out
+        assert (
+            "sample     none: there is no smoke/sample.toml, so nothing real is tried before traffic" in out
+        )
 
     def test_promoted(self, start):
         """After a success the alias says which version was stable before, so that `rollback` is one call."""
