@@ -97,13 +97,13 @@ MUTANTS = {
         "SourceBucketPermission has FunctionName {'Ref': 'Function'}",
     ),
     "events bypass the alias": Mutant(
-        rules.source_bucket_triggers_the_alias,
+        rules.notifications_go_to_the_alias,
         "Function: !Ref LiveAlias",
         "Function: !GetAtt Function.Arn",
         "notifications go",
     ),
     "the bucket does not wait": Mutant(
-        rules.source_bucket_triggers_the_alias,
+        rules.notifications_go_to_the_alias,
         "    DependsOn: SourceBucketPermission\n",
         "",
         "does not wait",

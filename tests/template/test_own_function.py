@@ -129,8 +129,8 @@ def test_it_is_promoted_and_rolled_back(own: Path) -> None:
 @pytest.mark.docker
 def test_it_is_built_and_smoked(own: Path, docker: list[str]) -> None:
     """Its image is built, and its smoke tests pass against the container."""
-    for command in ("build", "smoke"):
-        done = run(own, f"python3 dev.py run deployer {command}")
+    for command in ("setup", "run deployer build", "run deployer smoke"):
+        done = run(own, f"python3 dev.py {command}")
         assert done.returncode == 0, done.stdout + done.stderr
 
 

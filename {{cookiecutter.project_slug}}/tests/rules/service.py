@@ -107,16 +107,19 @@ def only_ours_invoke(template: Template) -> list[str]:
     ]
 
 
-def source_bucket_triggers_the_alias(template: Template) -> list[str]:
-    """Require that new objects of the source bucket, and of no other, go to the alias."""
-    targets = {
-        name: [c.get("Function") for c in bucket["NotificationConfiguration"]["LambdaConfigurations"]]
-        for name, bucket in resources(template, "AWS::S3::Bucket").items()
-        if "NotificationConfiguration" in bucket
-    }
-    problems = [] if targets == {"SourceBucket": [ALIAS]} else [f"notifications go {targets}"]
-    if "SourceBucketPermission" not in as_list(template["Resources"]["SourceBucket"].get("DependsOn", [])):
-        problems.append("SourceBucket does not wait for its permission")
+def notifications_go_to_the_alias(template: Template) -> list[str]:
+    """Require that a bucket's notifications go to the alias, and that the bucket waits for a permission of its own."""
+    permissions = set(resources(template, "AWS::Lambda::Permission"))
+    problems = []
+    for name, bucket in resources(template, "AWS::S3::Bucket").items():
+        told = bucket.get("NotificationConfiguration")
+        if told is None:
+            continue
+        targets = [entry.get("Function") for entry in told.get("LambdaConfigurations", [])]
+        if set(told) != {"LambdaConfigurations"} or any(target != ALIAS for target in targets):
+            problems.append(f"{name}: notifications go to {told}")
+        if not permissions & set(as_list(template["Resources"][name].get("DependsOn", []))):
+            problems.append(f"{name} does not wait for its permission")
     return problems
 
 
@@ -304,7 +307,7 @@ RULES: tuple[Rule, ...] = (
     versions_are_kept,
     buckets_are_kept,
     only_ours_invoke,
-    source_bucket_triggers_the_alias,
+    notifications_go_to_the_alias,
     buckets_are_closed,
     concurrency_is_reserved,
     failed_events_are_kept,
