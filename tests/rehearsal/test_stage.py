@@ -1,8 +1,7 @@
-"""What a rehearsal needs of `smoke/`, before anything is started; and whose words it speaks."""
+"""What a rehearsal needs of `smoke/`, before anything is started, and what its traffic is."""
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,38 +13,8 @@ import pytest
 from deployer.aws.calls import Call
 from deployer.errors import DeployerError
 from deployer.rollout.sample import Sample
-from generating import GENERATED
 from rehearsal.stage import Options, Requests, Stage, set_up
 from rehearsal.view import View
-
-# Words of the function the template comes with, which rehearsal/ and testbed/ must not know.
-WORDS = re.compile(
-    r"resiz\w*|photos?|portraits?|pictures?|thumbnails?|jpe?g|pillow|\bPIL\b|\bbuckets?\b|Records|ObjectCreated"
-    r"|app\.images|\bFIT_PX\b",
-    re.IGNORECASE,
-)
-
-
-def words_in(text: str) -> list[str]:
-    """Return the sample's words in a text."""
-    return WORDS.findall(text)
-
-
-@pytest.mark.parametrize("folder", ["rehearsal", "testbed"])
-def test_no_word_of_the_sample_is_known(folder: str) -> None:
-    """Neither folder names anything of the function that is shipped."""
-    files = sorted((GENERATED / folder).rglob("*.py"))
-    assert files
-    found = {path.name: words for path in files if (words := words_in(path.read_text(encoding="utf-8")))}
-    assert found == {}
-
-
-@pytest.mark.parametrize(
-    "line", ["# the photo", "from PIL import Image", 'key = "portrait.jpg"', "a bucket of"]
-)
-def test_a_word_of_the_sample_is_found(line: str) -> None:
-    """A line that names the sample is found."""
-    assert words_in(line)
 
 
 def _remove(name: str) -> Callable[[Path], None]:

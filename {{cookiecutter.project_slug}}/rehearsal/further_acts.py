@@ -106,7 +106,7 @@ def low_traffic(stage: Stage) -> Act:
         "and a person promotes it.",
         "promoted",
     )
-    settings: dict[str, Value] = {"min_canary_invocations": 15, "on_low_traffic": "pause"}
+    settings: dict[str, Value] = {"min_canary_invocations": 30, "on_low_traffic": "pause"}
     begin(stage, script, settings)
     faults.make_healthy_change(stage.product.sources, "a change for a quiet hour")
     release(stage, script, "a change for a quiet hour")
@@ -120,7 +120,10 @@ def low_traffic(stage: Stage) -> Act:
             scene.ask("promote", "a person looked at the few requests there were")
             return driver.outcome()
 
-    return play(stage, script, direct, Traffic(SPARSE_PER_MINUTE * stage.speed / MINUTE_S, 0))
+    traffic = Traffic(SPARSE_PER_MINUTE * stage.speed / MINUTE_S, 0)
+    # Long enough to see that many at all traffic, so that only the step is too quiet.
+    with changed_for_now(stage, {"final_bake_s": 600}):
+        return play(stage, script, direct, traffic)
 
 
 def guard_only(stage: Stage) -> Act:

@@ -160,6 +160,7 @@ def changed_for_now(stage: Stage, values: Mapping[str, settings.Value]) -> Itera
     path = stage.product.sources / "deploy.toml"
     before = path.read_text(encoding="utf-8")
     path.write_text(settings.adapted(before, ENVIRONMENT, values), encoding="utf-8")
+    stage.view.say(f"deploy.toml for now: {settings.described(values)}", "dim")
     try:
         yield
     finally:
