@@ -167,6 +167,6 @@ def _wrong(what: str, found: str) -> DeployerError:
     return DeployerError(
         f"`{LOCAL}` {what}",
         found=found,
-        hint="docs/your-own-function.md, section smoke/",
+        hint="docs/your-own-function.md, section What it must do",
         exit_code=Exit.USAGE,
     )

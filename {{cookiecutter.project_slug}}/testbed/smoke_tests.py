@@ -23,7 +23,7 @@ FOLDER = "smoke"
 CODE = Path(__file__).resolve().parents[1]  # where `testbed` is imported from
 DONE_WITHIN_S = 900
 _SAID_LINES = 14
-_PAGE = "docs/your-own-function.md, section smoke/"
+_PAGE = "docs/your-own-function.md, section What it must do"
 
 
 @dataclass(frozen=True)

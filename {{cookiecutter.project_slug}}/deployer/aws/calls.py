@@ -133,6 +133,6 @@ def _wrong(where: str, found: str) -> DeployerError:
     return DeployerError(
         f"{where} cannot be used",
         found=found,
-        hint="docs/your-own-function.md, section smoke/",
+        hint="docs/your-own-function.md, section What it must do",
         exit_code=Exit.USAGE,
     )

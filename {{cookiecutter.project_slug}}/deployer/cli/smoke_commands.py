@@ -90,7 +90,7 @@ def sample(context: Context, version: str) -> Exit:
         raise DeployerError(
             f"there is no `{samples.SAMPLE}`, so nothing real can be tried",
             found="found no file, expected a real sample as data",
-            hint="docs/your-own-function.md, section smoke/",
+            hint="docs/your-own-function.md, section What it must do",
         )
     aws = reach(context)
     said = samples.send(found, lambda event: aws.invoke(version, event), aws.client, resource_names(context))

@@ -19,7 +19,7 @@ from deployer.errors import DeployerError, Exit
 
 SMOKE = "smoke"
 PROBE, SAMPLE = f"{SMOKE}/probe.json", f"{SMOKE}/sample.toml"
-_PAGE = "docs/your-own-function.md, section smoke/"
+_PAGE = "docs/your-own-function.md, section What it must do"
 
 Invoke = Callable[
     [Any], tuple[str | None, Any]
