@@ -49,6 +49,11 @@ def paths(text: str) -> Iterator[str]:
                 yield named
 
 
+def written(text: str) -> set[str]:
+    """Return the paths that a page lets its reader write: each stands alone above a block."""
+    return set(re.findall(r"^`([^`]+)`\n\n```", text, flags=re.M))
+
+
 def links(text: str) -> Iterator[str]:
     """Yield the target of every link and picture, but for HTML, which holds the template's answers."""
     for line in text.splitlines():
