@@ -50,7 +50,7 @@ class Function(_Section):
     """The Lambda function's configuration; `infra/service.yaml` takes these as parameters.
 
     Source: limits of https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html; the name
-    is shorter than Lambda allows because the bucket names (63 characters) are made from it.
+    is shorter than Lambda allows because names of at most 63 characters are made from it.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,29}[a-z0-9]$")]
@@ -61,7 +61,7 @@ class Function(_Section):
     reserved_concurrency: Annotated[int, Field(ge=0, le=1000)] = 10  # 0 reserves none
     provisioned_concurrency: Annotated[int, Field(ge=0, le=1000)] = 0  # per version; 0 provisions none
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731] = 30
-    trigger: Annotated[str, Field(pattern=r"^[a-z0-9]+$")] = "s3"  # infra/service.yaml says which there are
+    trigger: Annotated[str, Field(pattern=r"^[a-z0-9]+$")] = "none"  # infra/service.yaml says which there are
     variables: Variables = {}
 
     @model_validator(mode="after")
