@@ -156,6 +156,14 @@ def test_a_parameter_that_does_not_fit_is_told(given, owners, found):
     assert refused(lambda: merge.parameters(template(**owners), read, "production")) == found
 
 
+def test_a_template_may_do_without_a_trigger():
+    """A function that is only called has no trigger to choose, and need not keep the parameter."""
+    without = template()
+    del without["Parameters"]["Trigger"]
+    assert "Trigger" not in merge.parameters(without, config.parse(SETTINGS), "staging")
+    assert merge.parameters(template(), config.parse(SETTINGS), "staging")["Trigger"] == "s3"
+
+
 def test_a_parameter_that_the_deployer_fills_must_be_there():
     """A template that lost one of the common parameters is told so, and not by CloudFormation."""
     without = template()
