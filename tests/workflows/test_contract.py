@@ -71,7 +71,6 @@ def test_environment_variables_are_read() -> None:
 def test_variables_are_those_bootstrap_prints() -> None:
     """Every role a workflow takes from a GitHub variable is one that `deployer bootstrap` prints."""
     read = set(re.findall(r"vars\.(AWS_\w+)", "".join(WORKFLOWS.values())))
-    read.add("AWS_SMOKE_ROLE_ARN")  # for the job that runs smoke/ on staging
     assert read == set(re.findall(r'"(AWS_\w+_ROLE_ARN)"', (ROOT / "deployer/cli/account.py").read_text()))
 
 
