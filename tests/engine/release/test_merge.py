@@ -158,10 +158,17 @@ def test_a_parameter_that_does_not_fit_is_told(given, owners, found):
 
 
 def test_a_template_may_do_without_a_trigger():
-    """A function that is only called has no trigger to choose, and need not keep the parameter."""
+    """A function that is only called need not keep the parameter; a trigger that nothing makes is told."""
     without = template()
     del without["Parameters"]["Trigger"]
-    assert "Trigger" not in merge.parameters(without, config.parse(SETTINGS), "staging")
+    only_called = config.parse(
+        SETTINGS.replace("[function.variables]", 'trigger = "none"\n[function.variables]')
+    )
+    assert "Trigger" not in merge.parameters(without, only_called, "staging")
+    assert (
+        refused(lambda: merge.parameters(without, config.parse(SETTINGS), "staging"))
+        == "infra/service.yaml has no parameter `Trigger`, which the deployer fills"
+    )
     assert merge.parameters(template(), config.parse(SETTINGS), "staging")["Trigger"] == "s3"
 
 

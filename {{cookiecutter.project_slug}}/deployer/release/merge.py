@@ -68,8 +68,8 @@ def parameters(template: Template, config: Config, environment: str) -> dict[str
     """
     declared: Mapping[str, Any] = template.get("Parameters", {})
     ours = plans.parameters(config, environment)
-    if "Trigger" not in declared:  # a function that nothing but calls invokes has none to choose
-        del ours["Trigger"]
+    if "Trigger" not in declared and config.function.trigger == "none":
+        del ours["Trigger"]  # a function that is only called need not keep the parameter
     given = config.own_parameters(environment)
     owners = [name for name in declared if name not in {*ours, *plans.LIVE_PARAMETERS}]
     known = f"expected one of {', '.join(f'`{name}`' for name in owners)}" if owners else "expected none"
