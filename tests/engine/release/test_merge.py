@@ -161,15 +161,13 @@ def test_a_template_may_do_without_a_trigger():
     """A function that is only called need not keep the parameter; a trigger that nothing makes is told."""
     without = template()
     del without["Parameters"]["Trigger"]
-    only_called = config.parse(
-        SETTINGS.replace("[function.variables]", 'trigger = "none"\n[function.variables]')
-    )
-    assert "Trigger" not in merge.parameters(without, only_called, "staging")
+    triggered = config.parse(SETTINGS.replace("[function.variables]", 'trigger = "s3"\n[function.variables]'))
+    assert "Trigger" not in merge.parameters(without, config.parse(SETTINGS), "staging")
+    assert merge.parameters(template(), triggered, "staging")["Trigger"] == "s3"
     assert (
-        refused(lambda: merge.parameters(without, config.parse(SETTINGS), "staging"))
+        refused(lambda: merge.parameters(without, triggered, "staging"))
         == "infra/service.yaml has no parameter `Trigger`, which the deployer fills"
     )
-    assert merge.parameters(template(), config.parse(SETTINGS), "staging")["Trigger"] == "s3"
 
 
 def test_a_parameter_that_the_deployer_fills_must_be_there():
