@@ -7,8 +7,8 @@ All it knows comes from the environment variable SMOKE_TARGET, which is JSON:
     {"kind": "alias", "function": "NAME-staging", "alias": "live", "endpoint": null, "region": …, …}
 
 `invoke` is a program that takes the event on standard input and prints the answer, `log` one that prints the
-container's log; `patience_s`, where it is given, is how long `invoke` may take. `resources` are names by logical
-key. An `endpoint` is a local AWS, none is AWS itself.
+container's log; `patience_s`, where it is given, is how long `invoke` may take. `resources` are names by
+logical key. An `endpoint` is a local AWS, none is AWS itself.
 """
 
 from __future__ import annotations

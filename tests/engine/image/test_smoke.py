@@ -104,8 +104,9 @@ def local(docker: Docker) -> Iterator[LocalAws]:
 def reference(docker: Docker, base_image: str) -> Iterator[str]:
     """Return the name of this checkout's real image."""
     name = f"smoke-test:{uuid.uuid4().hex[:12]}"
-    argument = f"BASE_IMAGE={base_image}"
-    docker("build", "--quiet", "--tag", name, "--build-arg", argument, str(PROJECT), timeout_s=600)
+    # The label makes it an image of its own: containers that others start from an equal one are not ours.
+    options = ("--label", f"name={name}", "--build-arg", f"BASE_IMAGE={base_image}")
+    docker("build", "--quiet", "--tag", name, *options, str(PROJECT), timeout_s=600)
     yield name
     docker("rmi", "--force", name)
 
