@@ -78,6 +78,15 @@ def test_container_that_does_not_answer_is_a_failure() -> None:
         fixtures.call(container("import sys; sys.exit('nothing listens in the container')"), {})
 
 
+def test_container_that_hangs_is_a_failure() -> None:
+    """A program that does not end in time is FunctionFailed with the end of the log."""
+    target = {**container("import time; time.sleep(60)"), "patience_s": 1}
+    with pytest.raises(
+        fixtures.FunctionFailed, match=r"no answer within 1 s\nits log ends with:\nlast words"
+    ):
+        fixtures.call(target, {})
+
+
 @pytest.mark.parametrize("failure", [None, "Unhandled"])
 def test_alias_is_invoked_by_name(monkeypatch: pytest.MonkeyPatch, failure: str | None) -> None:
     """The alias is invoked through Lambda's API; a failed invocation is told with its log's end."""

@@ -51,7 +51,12 @@ def run(root: Path, tests: str | None = None, target: dict[str, Any] = TARGET) -
     """Run one file of smoke tests, with credentials of ours in the environment."""
     if tests is not None:
         (root / "smoke" / "test_one.py").write_text(tests, encoding="utf-8")
-    ours = {**os.environ, "AWS_PROFILE": "ours", "AWS_SECRET_ACCESS_KEY": SECRET}
+    ours = {
+        **os.environ,
+        "AWS_PROFILE": "ours",
+        "PYTEST_ADDOPTS": "--no-such-option",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+    }
     return smoke_tests.run(root, target, say=lambda _: None, environ=ours)
 
 

@@ -7,7 +7,8 @@ All it knows comes from the environment variable SMOKE_TARGET, which is JSON:
     {"kind": "alias", "function": "NAME-staging", "alias": "live", "endpoint": null, "region": …, …}
 
 `invoke` is a program that takes the event on standard input and prints the answer, `log` one that prints the
-container's log; `resources` are names by logical key; an `endpoint` is a local AWS, none is AWS itself.
+container's log; `patience_s`, where it is given, is how long `invoke` may take. `resources` are names by
+logical key. An `endpoint` is a local AWS, none is AWS itself.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import pytest
 from botocore.config import Config
 
 VARIABLE = "SMOKE_TARGET"
-ANSWERS_WITHIN_S = 120
+PATIENCE_S = 120
 _LOG_LINES = 20
 # What the Runtime Interface Emulator answers for a function that raised or ended: these keys and no others.
 # Source: https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
@@ -133,6 +134,7 @@ def deployed(smoke_target: Target) -> None:
 
 
 def _call_container(target: Target, event: Any) -> Any:
+    patience_s = target.get("patience_s", PATIENCE_S)
     try:
         done = subprocess.run(
             target["invoke"],
@@ -140,12 +142,12 @@ def _call_container(target: Target, event: Any) -> Any:
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            timeout=ANSWERS_WITHIN_S,
+            timeout=patience_s,
             check=False,
         )
         answer = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        raise FunctionFailed(_told(f"no answer within {ANSWERS_WITHIN_S} s", _log(target))) from None
+        raise FunctionFailed(_told(f"no answer within {patience_s} s", _log(target))) from None
     except ValueError:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]
         raise FunctionFailed(_told(f"no answer: {''.join(last)}", _log(target))) from None

@@ -155,9 +155,9 @@ def _check(found: Found) -> None:
 
 def _environment(ours: Mapping[str, str], target: Mapping[str, Any]) -> dict[str, str]:
     """Return the tests' environment: a local AWS gets dummy credentials, AWS itself gets ours."""
-    kept = dict(ours)
+    kept = {name: value for name, value in ours.items() if name != "PYTEST_ADDOPTS"}  # meant for other tests
     if target.get("endpoint"):
-        kept = {name: value for name, value in ours.items() if not name.startswith("AWS_")}
+        kept = {name: value for name, value in kept.items() if not name.startswith("AWS_")}
         kept |= {
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",

@@ -33,6 +33,8 @@ RIGHT = """
 import boto3, io, json, os, urllib.parse
 from PIL import Image
 def handler(event, context):
+    if "Records" not in event:
+        return {"resized": [], "skipped": []}
     [record] = event["Records"]
     bucket = record["s3"]["bucket"]["name"]
     key = urllib.parse.unquote_plus(record["s3"]["object"]["key"])
@@ -102,8 +104,9 @@ def local(docker: Docker) -> Iterator[LocalAws]:
 def reference(docker: Docker, base_image: str) -> Iterator[str]:
     """Return the name of this checkout's real image."""
     name = f"smoke-test:{uuid.uuid4().hex[:12]}"
-    argument = f"BASE_IMAGE={base_image}"
-    docker("build", "--quiet", "--tag", name, "--build-arg", argument, str(PROJECT), timeout_s=600)
+    # The label makes it an image of its own: containers that others start from an equal one are not ours.
+    options = ("--label", f"name={name}", "--build-arg", f"BASE_IMAGE={base_image}")
+    docker("build", "--quiet", "--tag", name, *options, str(PROJECT), timeout_s=600)
     yield name
     docker("rmi", "--force", name)
 
@@ -176,6 +179,7 @@ def test_real_image_passes(smoke: Smoke) -> None:
     said = smoke()
     assert "smoke      1 test passed: test_photo_is_resized" in said
     assert "left out test_new_photo_triggers_the_function: only a container runs here" in said
+    assert "probe      the image answers smoke/probe.json" in said
     assert "sample     the answer is as expected, and so is what 1 look found" in said
 
 
@@ -228,6 +232,13 @@ def test_right_function_passes(smoke: Smoke) -> None:
             "the sample did not give what is expected",
             r"ContentType: found `text/plain`, expected `image/jpeg`",
             id="only the sample notices",
+        ),
+        pytest.param(
+            'return {"resized": [], "skipped": []}',
+            'raise ValueError("no idea")',
+            "the image does not answer `smoke/probe.json`",
+            "ValueError: no idea",
+            id="only the probe fails",
         ),
     ],
 )
@@ -371,3 +382,28 @@ def test_command_starts_a_local_aws_of_its_own(
         smoke_commands.smoke_image(context, built(docker, reference), local)
     assert heard.lines[0] == "starting   a local AWS"
     assert any(line.startswith("smoke      1 test passed") for line in heard.lines)
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "words"),
+    [
+        pytest.param(
+            "smoke/test_resize.py", "import no_such_module\n", "imports what is not there", id="test"
+        ),
+        pytest.param("smoke/test_resize.py", None, "`smoke/` has no test", id="no test"),
+        pytest.param("smoke/probe.json", None, "there is no `smoke/probe.json`", id="no probe"),
+        pytest.param("smoke/sample.json", "{", "`smoke/sample.json` is no JSON", id="sample"),
+        pytest.param("smoke/local.toml", "[resource]\n", "`smoke/local.toml` has unknown keys", id="local"),
+    ],
+)
+def test_bad_folder_is_told_before_anything_starts(
+    root: Path, monkeypatch: pytest.MonkeyPatch, path: str, content: str | None, words: str
+) -> None:
+    """What is wrong in smoke/ is one error without an image, an engine or a local AWS."""
+    monkeypatch.setenv("DOCKER", str(root / "no-docker"))
+    (root / path).unlink() if content is None else (root / path).write_text(content)
+    heard = Heard()
+    with pytest.raises(DeployerError, match=words) as error:
+        smoke_commands.smoke(context_of(root, heard), deployed=False)
+    assert error.value.hint
+    assert heard.lines == []

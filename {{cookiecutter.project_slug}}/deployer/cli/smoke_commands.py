@@ -25,19 +25,24 @@ from deployer.rollout import sample as samples
 
 def smoke(context: Context, *, deployed: bool) -> Exit:
     """Run the owner's smoke tests against the built image, or against the alias of an environment."""
-    from testbed import smoke_tests  # noqa: PLC0415
+    from testbed import resources, smoke_tests  # noqa: PLC0415
 
     if deployed:
         report = smoke_tests.run(context.root, alias_target(context), say=context.output.say)
         context.output.say(f"smoke      {report}")
         return Exit.DONE
+    # What is wrong in smoke/ is said before anything is started.
+    smoke_tests.collect(context.root)
+    samples.load_probe(context.root)
+    samples.load(context.root)
+    resources.load(context.root)
     built = image.load(context.root / "build")
     with local_aws(context) as local:
         return smoke_image(context, built, local)
 
 
 def smoke_image(context: Context, built: BuiltImage, local: Any) -> Exit:
-    """Run smoke tests and sample against a container of the image, beside that local AWS.
+    """Run smoke tests, probe and sample against a container of the image, beside that local AWS.
 
     `local` has the addresses `endpoint` and `container_endpoint`, and a `region`. Raises DeployerError with
     the end of the container's log; the container is removed in any case.
@@ -50,7 +55,7 @@ def smoke_image(context: Context, built: BuiltImage, local: Any) -> Exit:
     names = resources.make(context.root, client)
     literals = context.config.variables("staging")
     variables = resources.container_variables(context.root, names, literals)
-    sample = samples.load(context.root)
+    probe, sample = samples.load_probe(context.root), samples.load(context.root)
     around = smoking.Surroundings(local.endpoint, local.container_endpoint, local.region, names, variables)
     with smoking.container(context.config, built, around, say=context.output.say) as target:
         report = smoke_tests.run(context.root, target, say=context.output.say)
@@ -62,6 +67,14 @@ def smoke_image(context: Context, built: BuiltImage, local: Any) -> Exit:
             except fixtures.FunctionFailed as error:
                 return "a failure", {"errorMessage": str(error)}
 
+        failure, answer = invoke(probe)
+        if failure is not None:
+            raise DeployerError(
+                f"the image does not answer `{samples.PROBE}`",
+                found=answer["errorMessage"],
+                hint="a rollout begins with it: write an event that the function answers without any work",
+            )
+        context.output.say(f"probe      the image answers {samples.PROBE}")
         if sample is not None:
             context.output.say(f"sample     {samples.send(sample, invoke, client, names)}")
     return Exit.DONE

@@ -16,8 +16,9 @@ from deployer.config import Config
 from deployer.image.build import BuiltImage, ensure_loaded
 from deployer.image.docker import Say, container_name, find_docker, must, run
 
-ANSWER_WITHIN_S = 60
 LOG_LINES = 60
+# Added to the function's own timeout, which the emulator enforces: a container takes a while to start.
+START_S = 30
 
 # Posts the event from inside the container: no port of this machine is opened for it.
 _INVOKE = """
@@ -60,6 +61,7 @@ def container(
     """
     docker = find_docker()
     ensure_loaded(docker, image, say)
+    answer_within_s = config.function.timeout_s + START_S
     with container_name(docker, "smoke") as name:
         say(f"starting   {image.reference}")
         must(
@@ -69,8 +71,9 @@ def container(
         yield {
             "kind": "container",
             "invoke": [
-                *(*docker, "exec", "--interactive", name, "python3", "-c", _INVOKE, str(ANSWER_WITHIN_S))
+                *(*docker, "exec", "--interactive", name, "python3", "-c", _INVOKE, str(answer_within_s))
             ],
+            "patience_s": answer_within_s + START_S,
             "log": [*docker, "logs", "--tail", str(LOG_LINES), name],
             "endpoint": around.endpoint,
             "region": around.region,
