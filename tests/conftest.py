@@ -11,6 +11,9 @@ import pytest
 from deployer.image.docker import DockerUnavailable, find_docker
 from generating import Template, copy_template
 
+# Folders and files whose tests wait for rehearsals.
+LONG = {"rehearsal", "test_own_function.py"}
+
 
 @pytest.fixture(scope="session")
 def user(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
@@ -65,4 +68,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with what takes longest: rehearsals, then containers; the order within a file stays."""
-    items.sort(key=lambda item: ("rehearsal" not in item.path.parts, "docker" not in item.fixturenames))
+
+    def comes_late(item: pytest.Item) -> tuple[bool, bool]:
+        is_long = LONG.intersection(item.path.parts)
+        return not is_long, "docker" not in getattr(item, "fixturenames", ())
+
+    items.sort(key=comes_late)

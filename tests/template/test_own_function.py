@@ -17,6 +17,8 @@ import pytest
 from dev import own_environment
 from generating import GENERATED, Template, commit, git, shorten_rollouts
 
+# One worker, one repository: each of its environments takes longer than a test.
+pytestmark = pytest.mark.xdist_group("own function")
 PAGE = (GENERATED / "docs/your-own-function.md").read_text(encoding="utf-8")
 _STEP = re.compile(
     r"^`(?P<path>[^`]+)`(?: between `(?P<begin>[^`]+)` and `(?P<end>[^`]+)`)?\n\n"
