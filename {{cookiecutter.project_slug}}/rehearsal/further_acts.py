@@ -15,7 +15,7 @@ from rehearsal.stage import ENVIRONMENT, Stage
 
 DENSE = Traffic(per_minute=40)  # for what can only be told from many requests
 # A version that waits answers few requests in a real second, however fast the clock is.
-UNHURRIED = Traffic(per_s=15, per_minute=30)
+UNHURRIED = Traffic(per_s=15, per_minute=45)
 SPARSE_PER_MINUTE = 4
 NEEDED = ("rehearsal-outage", "needed")  # the object that is gone during the outage
 OUTAGE_S = 2 * MINUTE_S  # three bad minutes at the most: the guard's alarm wants seven of eight
