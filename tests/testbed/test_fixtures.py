@@ -8,6 +8,7 @@ import io
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -101,7 +102,8 @@ def test_alias_is_invoked_by_name(monkeypatch: pytest.MonkeyPatch, failure: str 
         "LogType": "Tail",
         "Payload": b"{}",
     }
-    monkeypatch.setattr(boto3, "client", lambda service, **_: client)
+    session = SimpleNamespace(client=lambda service, **_: client)
+    monkeypatch.setattr(boto3.session, "Session", lambda: session)
     with Stubber(client) as stub:
         stub.add_response("invoke", answer, asked)
         if failure:
