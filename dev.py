@@ -147,6 +147,11 @@ def run(_: Path, arguments: list[str]) -> int:
     return dev.hand_over([str(TOOLS.program(ROOT, "python")), *arguments], ROOT)
 
 
+def acts(_: Path, arguments: list[str]) -> int:
+    """Play the acts of the rehearsal that the suite leaves out, with and without containers: ten minutes."""
+    return run(_, ["-m", "pytest", "tests/rehearsal", "-m", "long", "-n", "2", *arguments])
+
+
 def proof(_: Path, arguments: list[str]) -> int:
     """Play every fault at every moment of a rollout, then every mutant; writes docs/rollout-proof.md."""
     return run(_, ["-m", "engine.proof", *arguments])
@@ -181,6 +186,7 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
         run,
         "run Python on the code in its place: run -m benchmarks.rollout_power",
     ),
+    "acts": (acts, "play the rehearsal's other acts, which the suite leaves out: ten minutes"),
     "proof": (proof, "play every fault at every moment of a rollout; writes docs/rollout-proof.md"),
     "bake": (bake, "generate image-resizer into build/bake"),
     "manifest": (manifest, "write the hashes of deployer/, rehearsal/ and testbed/, after each change there"),
