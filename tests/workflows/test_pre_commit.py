@@ -65,3 +65,12 @@ def test_hooks_cover_the_linters() -> None:
     tools = {tool for tool, *_ in hooked}
     assert [line for line in dev.LINTERS if line.split()[0] not in tools] == []
     assert {("ruff", "check"), ("ruff", "format")} <= hooked
+
+
+def test_a_removed_file_of_the_template_is_noticed() -> None:
+    """The hook that verifies the template's files runs for each commit: a removed file matches no pattern."""
+    hooks = {
+        hook["id"]: hook for repository in yaml.safe_load(CONFIG)["repos"] for hook in repository["hooks"]
+    }
+    assert hooks["machinery"]["always_run"] is True
+    assert "files" not in hooks["machinery"]

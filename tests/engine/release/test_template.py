@@ -73,6 +73,13 @@ def test_what_is_no_template_is_refused(text, what):
         templates.parse(text, name="x.yaml")
 
 
+def test_rendering_survives_what_cloudformation_gives_back():
+    """CloudFormation returns `?` for what is not ASCII, so that none is sent and the data is the same."""
+    data = {"A": "Größe 🎈", "B": "${AWS::Region} #{x}"}
+    returned = templates.render(data, name="x").encode("ascii", "replace")
+    assert json.loads(returned) == data
+
+
 def test_rendering_reads_back_the_same():
     """Compact JSON is what YAML means, umlauts included, and is itself YAML."""
     data = {"A": {"Fn::Sub": "${X}"}, "B": ["ä", 1, True]}
@@ -85,4 +92,4 @@ def test_too_large_a_template_is_refused():
     """What one call does not take is told with both numbers, before the call."""
     with pytest.raises(DeployerError, match="`x` is too large for CloudFormation") as caught:
         templates.render({"A": "ä" * 30_000}, name="x")
-    assert caught.value.found == "found 60008 bytes as JSON with all that is merged, expected at most 51200"
+    assert caught.value.found == "found 180008 bytes as JSON with all that is merged, expected at most 51200"

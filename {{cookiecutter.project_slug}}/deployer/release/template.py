@@ -56,7 +56,9 @@ def render(template: Mapping[str, Any], *, name: str) -> str:
 
     Raises DeployerError when it is larger than one call takes.
     """
-    body = json.dumps(template, separators=(",", ":"), ensure_ascii=False)
+    # ASCII: CloudFormation gives back `?` for every other character, which would look like a change for ever.
+    # Source: https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/814
+    body = json.dumps(template, separators=(",", ":"))
     size = len(body.encode())
     if size > MAX_BODY_BYTES:
         raise DeployerError(

@@ -63,7 +63,8 @@ def load(root: Path) -> Sample | None:
     if unknown:
         raise _wrong(f"`{SAMPLE}` has unknown keys", f"found `{'`, `'.join(unknown)}`")
     event = table.get("event")
-    if calls.inside(path.parent, event) is None:
+    file = calls.inside(path.parent, event)
+    if file is None:
         raise _wrong(f"`{SAMPLE}` names no event", f"found `{event}`, expected a file in `{SMOKE}/`")
     if not expect.get("answer") and not expect.get("calls"):
         raise _wrong(f"`{SAMPLE}` expects nothing", "found neither expect.answer nor expect.calls")
@@ -76,7 +77,7 @@ def load(root: Path) -> Sample | None:
 
     looks = expect.get("calls", [])
     return Sample(
-        event=_json(path.parent / event, f"{SMOKE}/{event}"),
+        event=_json(file, f"{SMOKE}/{event}"),
         before=parsed(table.get("before", []), "before"),
         answer=expect.get("answer"),
         expected=tuple(
