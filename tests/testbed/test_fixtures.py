@@ -127,6 +127,8 @@ def test_client_of_aws_has_the_jobs_credentials(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ours")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ours")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    # A test before this one may have made the session that boto3 keeps, with credentials of its own.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     made = fixtures.make_client(alias(), "s3")
     assert made._request_signer._credentials.access_key == "ours"
     assert made.meta.endpoint_url == "https://s3.eu-west-1.amazonaws.com"
