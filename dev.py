@@ -31,6 +31,8 @@ LINTERS = (
     "shellcheck .ci/run tests/standin/build",
 )
 PYTEST_INTERRUPTED = 2
+# One worker more than there are cores: a rehearsal mostly waits for its compressed clock.
+WORKERS = str(min(4, (os.cpu_count() or 2) + 1))
 LEFTOVERS = (
     ".venv",
     ".venv-cookiecutter",
@@ -129,7 +131,7 @@ def test(_: Path, arguments: list[str]) -> int:
     # A bake's tests must not be read as this run's, when only a part of it was asked for.
     os.environ["BAKE_RESULTS"] = "" if arguments else str(results)
     return dev.hand_over(
-        [str(TOOLS.program(ROOT, "python")), "-m", "pytest", *(arguments or dev.PARALLEL)], ROOT
+        [str(TOOLS.program(ROOT, "python")), "-m", "pytest", *(arguments or ["-n", WORKERS, "--dist", "loadgroup"])], ROOT
     )
 
 

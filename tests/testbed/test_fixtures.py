@@ -8,6 +8,7 @@ import io
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -101,7 +102,8 @@ def test_alias_is_invoked_by_name(monkeypatch: pytest.MonkeyPatch, failure: str 
         "LogType": "Tail",
         "Payload": b"{}",
     }
-    monkeypatch.setattr(boto3, "client", lambda service, **_: client)
+    session = SimpleNamespace(client=lambda service, **_: client)
+    monkeypatch.setattr(boto3.session, "Session", lambda: session)
     with Stubber(client) as stub:
         stub.add_response("invoke", answer, asked)
         if failure:
@@ -127,8 +129,6 @@ def test_client_of_aws_has_the_jobs_credentials(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ours")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ours")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    # A test before this one may have made the session that boto3 keeps, with credentials of its own.
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     made = fixtures.make_client(alias(), "s3")
     assert made._request_signer._credentials.access_key == "ours"
     assert made.meta.endpoint_url == "https://s3.eu-west-1.amazonaws.com"

@@ -130,6 +130,11 @@ def _detail(stage: Stage, name: str, done: Finished) -> str:
             return "roles for GitHub and the image repository, in one stack"
         case "apply":
             return f"version {done.value('version')}"
+        case "smoke":
+            said = [
+                line.strip() for line in done.output.splitlines() if line.startswith(("smoke ", "sample "))
+            ]
+            return "; ".join(" ".join(line.split()[1:]) for line in said) or done.last_line
     return done.last_line
 
 

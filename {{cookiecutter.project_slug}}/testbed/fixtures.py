@@ -70,7 +70,8 @@ def read_target(text: str | None) -> Target:
 def make_client(target: Target, service: str) -> Any:
     """Return boto3's client of a service at the target's endpoint; a local AWS gets no credential of ours."""
     endpoint = target.get("endpoint")
-    make: Any = boto3.client
+    # A session of its own: the default one keeps the credentials it found first.
+    make: Any = boto3.session.Session().client
     if not endpoint:
         return make(service, region_name=target["region"], config=_patience())
     return make(
