@@ -131,7 +131,13 @@ def test(_: Path, arguments: list[str]) -> int:
     # A bake's tests must not be read as this run's, when only a part of it was asked for.
     os.environ["BAKE_RESULTS"] = "" if arguments else str(results)
     return dev.hand_over(
-        [str(TOOLS.program(ROOT, "python")), "-m", "pytest", *(arguments or ["-n", WORKERS, "--dist", "loadgroup"])], ROOT
+        [
+            str(TOOLS.program(ROOT, "python")),
+            "-m",
+            "pytest",
+            *(arguments or ["-n", WORKERS, "--dist", "loadgroup"]),
+        ],
+        ROOT,
     )
 
 

@@ -336,7 +336,7 @@ def machinery_of(root: Path) -> ModuleType:
     sys.path.insert(0, str(root))
     try:
         return importlib.import_module("deployer.machinery")
-    except (ImportError, SyntaxError) as error:
+    except Exception as error:
         raise SetupError(
             "`deployer/machinery.py` cannot be read, so no file of the template can be verified",
             f"found: {error}",

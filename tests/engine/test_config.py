@@ -75,6 +75,26 @@ def test_a_wrong_value_is_named(change, line):
     assert error.found == line
 
 
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ("function.variables", 'function.variables.AWS_REGION.[key]: expected a name that Lambda does not set itself, found `AWS_REGION`'),
+        ("environments.staging.variables", 'environments.staging.variables.LAMBDA_TASK_ROOT.[key]: expected a name that Lambda does not set itself, found `LAMBDA_TASK_ROOT`'),
+        ("function.variables", "function.variables.SIZE: expected a text or a whole number, found `True`"),
+        ("function.variables", "function.variables.SIZE: expected a text or a whole number, found `1.5`"),
+        ("parameters", "parameters.Size: expected a text or a whole number, found `[1]`"),
+        ("function.variables", "function.variables.SIZE: expected a text without the character NUL"),
+    ],
+    ids=["a reserved name", "in one environment", "a boolean", "a fraction", "a list", "what ends a text"],
+)  # fmt: skip
+def test_a_variable_that_lambda_refuses_is_one_line(table, line):
+    """What CloudFormation would refuse in the middle of a release is one line before it."""
+    name = line.removeprefix(f"{table}.").partition(".")[0].partition(":")[0]
+    found = line.rpartition("found `")[2].rstrip("`").lower() if "found `" in line else '"\\u0000"'
+    value = '"x"' if "[key]" in line else found
+    assert errors_of(f"{GOOD}[{table}]\n{name} = {value}\n").found == line
+
+
 def test_an_unknown_table_says_where_its_values_belong():
     """A table that an earlier deployer read itself is the function's own: its keys are variables, by their names."""
     error = errors_of(f'{GOOD}[own]\nfirst_px = 0\nsecond = "a"\n')

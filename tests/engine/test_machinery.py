@@ -109,6 +109,52 @@ def test_a_fresh_repository_is_as_generated(checkout: Path) -> None:
     assert result.stdout == "verify: the template's files are as generated, 0 adopted\n"
 
 
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("deployer/errors/__init__.pyc", bytes(16)),
+        ("deployer/more.pyc", bytes(16)),
+        ("deployer/__pycache__/errors.cpython-311.pyc", b"magi" + b"\1\0\0\0" + bytes(8)),
+        ("deployer/__pycache__/errors.cpython-311.pyc", b"magi" + b"\3\0\0\0" + bytes(8)),
+        ("deployer/__pycache__/more.py", b""),
+        ("deployer/Thumbs.db/more.py", b""),
+        ("deployer/sitecustomize.py", b""),
+        ("testbed/conftest.py", b""),
+        ("deployer/judge/more/deep.so", b""),
+        ("rehearsal/.env", b""),
+    ],
+    ids=[
+        "byte-code in place of a module",
+        "byte-code beside the sources",
+        "byte-code that nothing compares",
+        "byte-code compared by a hash it brings itself",
+        "a source among byte-code",
+        "a source in a folder named like a leftover",
+        "what Python imports by itself",
+        "what pytest imports by itself",
+        "a library in a new folder",
+        "a file that git ignores",
+    ],
+)
+def test_code_that_hides_is_found(checkout: Path, path: str, content: bytes) -> None:
+    """What Python could run is a difference, whatever its name; only byte-code compared by time is left out."""
+    (checkout / path).parent.mkdir(parents=True, exist_ok=True)
+    (checkout / path).write_bytes(content)
+    assert machinery.verify(checkout)[0] == [f"added: {path}"]
+
+
+def test_a_machinery_that_cannot_be_loaded_is_one_error(checkout: Path) -> None:
+    """When the module that compares fails itself, that is said in three parts."""
+    (checkout / "deployer/machinery.py").write_text("1 / 0\n")
+    result = dev(checkout, "verify")
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "error: `deployer/machinery.py` cannot be read, so no file of the template can be verified",
+        "  found: division by zero",
+        "  hint: run `git checkout -- deployer`",
+    ]
+
+
 def test_every_difference_is_listed_and_nothing_else(checkout: Path) -> None:
     """A changed, a missing and an added file are a line each, then comes one error; by-products do not count."""
     change(checkout)

@@ -95,6 +95,33 @@ def imports(source: str) -> set[str]:
     return found
 
 
+# Ways to import that the table cannot follow: a module's name may come from anywhere.
+UNSEEN = {
+    *("__import__", "import_module", "run_module", "run_path", "exec", "eval", "find_spec", "resolve_name"),
+    *("spec_from_file_location", "load_module", "exec_module", "walk_packages"),
+}
+
+
+def unseen_imports(source: str) -> list[str]:
+    """Return the imports of a file that `imports` does not see: relative ones, and those by a call."""
+    found = []
+    tree = ast.parse(source)
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            by_name = {alias.name for alias in node.names} & (UNSEEN | {"*"})
+            found += [ast.unparse(node)] if node.level or by_name else []
+        elif isinstance(node, ast.Import):
+            found += [ast.unparse(node)] if any(alias.name == "deployer" for alias in node.names) else []
+        elif isinstance(node, ast.Name | ast.Attribute):
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            found += [ast.unparse(node)] if name in UNSEEN or ast.unparse(node) == "sys.modules" else []
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            named = re.search(r"(?:^|\s)-m\s*(?:deployer|testbed|rehearsal)\b", node.value)
+            found += [node.value] if named else []
+    return found
+
+
 def imports_at_once(source: str) -> set[str]:
     """Return what a file imports as soon as it is imported itself: not inside a function."""
     tree = ast.parse(source)
@@ -181,6 +208,35 @@ def circles(modules: dict[str, str]) -> Iterator[str]:
 def test_rooms_import_what_the_table_allows():
     """No module imports another room than those its own room may; imports for types and `python -m` count."""
     assert strangers(MODULES) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_import_can_be_seen(module: str):
+    """No module imports in a form that the table cannot follow."""
+    assert unseen_imports(MODULES[module]) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from ..cli import main\n",
+        "from . import cli\n",
+        "from deployer import *\n",
+        "import deployer\ndeployer.cli.main\n",
+        'import importlib\nimportlib.import_module("testbed.local_aws")\n',
+        "from importlib import import_module as load\n",
+        '__import__("testbed")\n',
+        "load = __import__\n",
+        'import runpy\nrunpy.run_module("testbed.local_aws")\n',
+        'exec("import testbed")\n',
+        'import sys\nsys.modules["testbed"]\n',
+        'command = "python3 -m testbed.local_aws"\n',
+        'argv = [python, "-mtestbed.local_aws"]\n',
+    ],
+)
+def test_an_unseen_import_is_found(source: str):
+    """Each form that hides what is imported is found."""
+    assert unseen_imports(source)
 
 
 def test_there_is_no_circle():

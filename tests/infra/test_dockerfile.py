@@ -65,6 +65,27 @@ def test_the_rule_finds_a_mutant(rule: rules.Rule, pattern: str, replacement: st
 
 
 @pytest.mark.parametrize(
+    ("present", "left"),
+    [
+        ([], []),
+        (["ulid"], ["ulid"]),
+        (["botocore/data/s3", "botocore/data/ec2"], ["botocore", "botocore/data", "botocore/data/s3"]),
+    ],
+    ids=["no package at all", "no SDK", "the SDK"],
+)
+def test_the_sdk_may_be_absent(tmp_path: Path, present: list[str], left: list[str]) -> None:
+    """The step that drops unused services also works for a function without the SDK or without packages."""
+    step = re.search(r"(?s)\nRUN (mkdir -p packages .*?) \\\n && python3", DOCKERFILE)
+    assert step
+    for name in present:
+        (tmp_path / "packages" / name).mkdir(parents=True)
+    command = step[1].replace("\\\n", "")
+    subprocess.run(["sh", "-ec", command], cwd=tmp_path, env={**os.environ, "AWS_SERVICES": "s3"}, check=True)
+    packages = tmp_path / "packages"
+    assert sorted(path.relative_to(packages).as_posix() for path in packages.rglob("*")) == left
+
+
+@pytest.mark.parametrize(
     ("pattern", "replacement"),
     [
         (r"(?m)^\*$", ""),

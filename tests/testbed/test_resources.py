@@ -101,6 +101,13 @@ def test_other_refusals_are_errors(root: Path) -> None:
         ("[variables]", "[variable]", "found `variable`"),
         ("[[resources]]", "[[resources", "cannot be read"),
         ("s3.create_bucket", "create_bucket", "`smoke/local.toml`, resource 1, cannot be used"),
+        ('name = "smoke-bucket"', "name = 3", "resource 1 without a key or a name"),
+        ('key = "Queue"', 'key = "Bucket"', "has a key twice"),
+        ("[variables]\n", "[[variables]]\n", "expected a table like [variables]"),
+        ("COUNT = 3", "COUNT = true", "COUNT: expected a text or a whole number, found `True`"),
+        ("COUNT", '"A=B"', "A=B"),
+        ("COUNT", "AWS_REGION", "expected a name that Lambda does not set itself, found `AWS_REGION`"),
+        ('"Bucket"\nQUEUE_URL', '["Bucket"]\nQUEUE_URL', "expected a text or a whole number"),
     ],
 )
 def test_bad_file_is_one_error(root: Path, old: str, new: str, words: str) -> None:
@@ -110,6 +117,16 @@ def test_bad_file_is_one_error(root: Path, old: str, new: str, words: str) -> No
     with pytest.raises(DeployerError) as error:
         resources.load(root)
     assert words in str(error.value)
+    assert error.value.exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize("text", ["resources = 3", 'resources = ["x"]', "variables_from_resources = 3"])
+def test_key_that_is_no_table_is_one_error(root: Path, text: str) -> None:
+    """A key that holds no table is named with what was found."""
+    (root / "smoke" / "local.toml").write_text(text)
+    with pytest.raises(DeployerError, match=r"`smoke/local\.toml`, ") as error:
+        resources.load(root)
+    assert "like [" in str(error.value)
     assert error.value.exit_code == Exit.USAGE
 
 

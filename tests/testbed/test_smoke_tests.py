@@ -183,6 +183,33 @@ def test_tests_are_collected_without_a_target() -> None:
     assert found == ["test_photo_is_resized", "test_new_photo_triggers_the_function"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("conftest.py", "import sys\nsys.exit(3)\n", "found no word of pytest, which ended with 3"),
+        ("conftest.py", "1 / 0\n", "ZeroDivisionError"),
+        ("test_one.py", "raise KeyboardInterrupt\n", "KeyboardInterrupt"),
+    ],
+    ids=["a conftest that ends", "a conftest that fails", "a test file that interrupts"],
+)
+def test_pytest_that_does_not_start_is_one_error(root: Path, name: str, text: str, words: str) -> None:
+    """What stops pytest itself is not called a missing test, and something is said to be found."""
+    (root / "smoke" / name).write_text(text)
+    (root / "smoke" / "test_two.py").write_text("def test_a():\n    pass\n")
+    with pytest.raises(DeployerError, match="pytest could not run the smoke tests") as error:
+        smoke_tests.collect(root)
+    assert words in str(error.value.found)
+
+
+def test_file_that_is_skipped_as_a_whole_is_no_missing_test(root: Path) -> None:
+    """When the only file skips itself, the reason is said before anything is started."""
+    skip = "import pytest\npytest.skip('not here', allow_module_level=True)\n"
+    (root / "smoke" / "test_one.py").write_text(skip)
+    with pytest.raises(DeployerError, match="every smoke test was skipped") as error:
+        smoke_tests.collect(root)
+    assert "skipped: not here" in str(error.value.found)
+
+
 def test_collecting_finds_what_is_not_there(root: Path) -> None:
     """A missing module is found without running a test."""
     (root / "smoke" / "test_one.py").write_text("import no_such_module\n")

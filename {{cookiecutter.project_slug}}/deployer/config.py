@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from deployer.errors import DeployerError, Exit
 from deployer.model import MAX_STEPS, GateSettings, OnLowTraffic, OnSlow, Outcome, RolloutPlan, Step
-from deployer.validation import describe, refused
+from deployer.validation import Parameters, Variables, describe, refused
 
 ALIAS = "live"
 # A GitHub job ends after six hours. One GetMetricData gives the minutes of about a week.
@@ -24,13 +24,6 @@ LONGEST_BAKE_S = 7 * 86400
 _ALARM_ARN = re.compile(r"^arn:[a-z-]+:cloudwatch:([a-z0-9-]+):\d{12}:alarm:(.+)$")
 
 Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
-
-
-# What the deployer passes on without knowing it: the function's variables, and the owner's own parameters.
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]+$")]
-ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
-Variables = dict[VariableName, str | int]
-Parameters = dict[ParameterName, str | int]
 
 
 class _Section(BaseModel):
@@ -253,7 +246,12 @@ def load(path: Path) -> Config:
             exit_code=Exit.USAGE,
         ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise DeployerError(f"`{path}` cannot be read", found=str(error), exit_code=Exit.USAGE) from error
+        raise DeployerError(
+            f"`{path}` cannot be read",
+            found=str(error),
+            hint=f"restore it: git checkout -- {path}",
+            exit_code=Exit.USAGE,
+        ) from error
     return parse(text, name=path.name)
 
 

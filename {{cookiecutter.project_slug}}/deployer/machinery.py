@@ -6,7 +6,6 @@ and `adopted.toml` the owner's, so that an update of one never conflicts with an
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 import os
@@ -23,7 +22,7 @@ MANIFEST = "deployer/machinery.sha256"
 ADOPTED = "adopted.toml"
 MISSING = "missing"  # in adopted.toml, instead of the hash of a file that was removed on purpose
 # What running the machinery leaves, and what file managers do; .gitignore has them too.
-LEFTOVERS = ("__pycache__", "*.py[co]", ".DS_Store", "Thumbs.db", "rehearsal/report.html")
+LEFTOVERS = (".DS_Store", "Thumbs.db", "rehearsal/report.html")
 HEADER = """\
 # What this repository changed in the template's deployer/, rehearsal/ and testbed/ on purpose, and why.
 # Write an entry with `python3 dev.py adopt PATH --reason "..."`; `python3 dev.py verify` compares.
@@ -177,9 +176,22 @@ def _files(root: Path) -> Iterator[str]:
             name = path.relative_to(root)
             if path.is_dir() and not path.is_symlink():
                 continue
-            ignored = any(fnmatch.fnmatch(part, pattern) for part in name.parts for pattern in LEFTOVERS)
-            if not ignored and name.as_posix() not in {MANIFEST, *LEFTOVERS}:
+            left_over = path.name in LEFTOVERS or name.as_posix() in LEFTOVERS or _is_cache(path)
+            if not left_over and name.as_posix() != MANIFEST:
                 yield name.as_posix()
+
+
+def _is_cache(path: Path) -> bool:
+    """Tell whether a file is byte-code that Python itself keeps and compares with its source.
+
+    Byte-code beside the sources needs none, and byte-code with a hash is never compared by time: both could
+    be committed and run in place of a source. Its flags are the four bytes behind the magic number.
+    Source: https://peps.python.org/pep-0552/
+    """
+    if path.parent.name != "__pycache__" or path.suffix != ".pyc" or path.is_symlink():
+        return False
+    with path.open("rb") as file:
+        return not any(file.read(8)[4:])
 
 
 def _hash(path: Path) -> str:

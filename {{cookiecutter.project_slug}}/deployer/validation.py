@@ -1,15 +1,49 @@
-"""What cannot be used in a file of the owner, in one line each. Pure: pydantic's errors in, text out."""
+"""What can be used in a file of the owner, and one line for each thing that cannot. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import ErrorDetails
 
 from deployer.errors import DeployerError, Exit
+
+# Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html, section Reserved
+RESERVED = {
+    *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME"),
+    *("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE"),
+    *("AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_LAMBDA_RUNTIME_API"),
+    *("AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    *("LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"),
+}
+
+
+def _is_not_reserved(name: str) -> str:
+    """Refuse a name that Lambda sets itself: CloudFormation would, in the middle of a release."""
+    if name in RESERVED:
+        raise ValueError(f"a name that Lambda does not set itself, found `{name}`")
+    return name
+
+
+def _is_plain(value: object) -> object:
+    """Refuse what is neither a text nor a whole number, in one line, and what no environment can hold."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"a text or a whole number, found `{value}`")
+    if "\0" in str(value):
+        raise ValueError("a text without the character NUL")
+    return value
+
+
+# What the deployer passes on without knowing it: the function's variables, and the owner's own parameters.
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]+$"), AfterValidator(_is_not_reserved)]
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
+Value = Annotated[str | int, BeforeValidator(_is_plain)]
+Variables = dict[VariableName, Value]
+Parameters = dict[ParameterName, Value]
 
 
 def refused(name: str, problems: Sequence[str]) -> DeployerError:

@@ -33,9 +33,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
-    """Keep what could not be read."""
+    """Keep what could not be read, and a file that is skipped as a whole."""
     if report.outcome == "failed":
         _broken.append({"name": report.nodeid, "said": _said(report)})
+    elif report.outcome == "skipped":
+        _tests.append({"name": report.nodeid, "outcome": "skipped", "when": "collect", "said": _said(report)})
 
 
 def pytest_sessionfinish() -> None:

@@ -13,12 +13,15 @@ from typing import Any
 
 import yaml
 from botocore.exceptions import ClientError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from deployer.aws import calls
 from deployer.errors import DeployerError, Exit
+from deployer.validation import Variables, describe
 
 LOCAL = "smoke/local.toml"
 _TEMPLATE = "infra/service.yaml"
+_VARIABLES: TypeAdapter[Variables] = TypeAdapter(Variables, config=ConfigDict(strict=True))
 _EXISTS = ("AlreadyExists", "AlreadyOwnedByYou", "ResourceInUse", "ResourceConflict", "NameExists")
 
 
@@ -53,10 +56,9 @@ def load(root: Path) -> Local:
     unknown = sorted(set(table) - {"resources", "variables", "variables_from_resources"})
     if unknown:
         raise _wrong("has unknown keys", f"found `{'`, `'.join(unknown)}`")
-    made = tuple(
-        _resource(each, number, path.parent) for number, each in enumerate(table.get("resources", []), 1)
-    )
-    from_resources = dict(table.get("variables_from_resources", {}))
+    listed = calls.tables(table.get("resources", []), where=f"`{LOCAL}`, resources")
+    made = tuple(_resource(each, number, path.parent) for number, each in enumerate(listed, 1))
+    from_resources = _texts(table, "variables_from_resources")
     outputs = outputs_of(root)
     strange = [resource.key for resource in made if resource.key not in outputs]
     if strange:
@@ -65,14 +67,16 @@ def load(root: Path) -> Local:
             f"has a key that is no output of {_TEMPLATE}", f"found `{strange[0]}`, expected one of: {known}"
         )
     keys = {resource.key for resource in made}
+    if len(keys) < len(made):
+        listed_keys = ", ".join(f"`{resource.key}`" for resource in made)
+        raise _wrong("has a key twice", f"found {listed_keys}, expected each once")
     for variable, key in from_resources.items():
         if key not in keys:
             known = ", ".join(f"`{name}`" for name in sorted(keys)) or "none"
             raise _wrong(
                 f"gives `{variable}` the name of nothing", f"found `{key}`, expected one of: {known}"
             )
-    variables = {name: str(value) for name, value in table.get("variables", {}).items()}
-    return Local(made, variables, from_resources)
+    return Local(made, _texts(table, "variables"), from_resources)
 
 
 def make(root: Path, client: Callable[[str], Any]) -> dict[str, str]:
@@ -135,13 +139,25 @@ _Template.add_multi_constructor("!", lambda *_: None)
 def _resource(table: Mapping[str, Any], number: int, folder: Path) -> Resource:
     where = f"`{LOCAL}`, resource {number},"
     key, name, answer = table.get("key", ""), table.get("name", ""), table.get("answer", "")
-    if not key or bool(name) == bool(answer):
+    are_texts = all(isinstance(text, str) for text in (key, name, answer))
+    if not are_texts or not key or bool(name) == bool(answer):
         raise _wrong(
             f"has a resource {number} without a key or a name",
             f"found key = `{key}`, name = `{name}`, answer = `{answer}`, "
             "expected a key, and either a name or an answer",
         )
     return Resource(key, calls.parse(table, folder, where=where), name, answer)
+
+
+def _texts(content: Mapping[str, Any], section: str) -> dict[str, str]:
+    """Return a table of the container's variables as texts: names and values that a function may have."""
+    table = calls.table(content.get(section, {}), where=f"`{LOCAL}`, {section}")
+    try:
+        checked = _VARIABLES.validate_python(table)
+    except ValidationError as error:
+        lines = "\n".join(describe(detail) for detail in error.errors())
+        raise _wrong(f"has a variable in [{section}] that cannot be used", lines) from error
+    return {name: str(value) for name, value in checked.items()}
 
 
 def _is_there(error: DeployerError) -> bool:

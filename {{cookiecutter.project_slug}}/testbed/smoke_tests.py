@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from deployer.errors import DeployerError, Exit
 from testbed import fixtures, outcome
 
@@ -95,11 +97,7 @@ def judge(found: Found) -> SmokeReport:
     passed = tuple(test["name"] for test in found.tests if test["outcome"] == "passed")
     skipped = tuple((test["name"], test["said"]) for test in found.tests if test["outcome"] == "skipped")
     if skipped and not passed:
-        name, reason = skipped[0]
-        raise _wrong(
-            "every smoke test was skipped, so nothing was tried",
-            f"found `{_short(name)}` skipped: {reason}, expected a test that runs here",
-        )
+        raise _all_skipped(*skipped[0])
     if found.status or not passed:
         raise _wrong("pytest did not end well", _end(found.printed))
     return SmokeReport(passed, skipped)
@@ -137,7 +135,8 @@ def _pytest(root: Path, environment: dict[str, str], *arguments: str) -> Found:
             ) from error
         printed = done.stdout + done.stderr
         if not written.is_file():
-            raise _wrong("pytest could not run the smoke tests", _end(printed))
+            said = _end(printed) or f"found no word of pytest, which ended with {done.returncode}"
+            raise _wrong("pytest could not run the smoke tests", said)
         kept = json.loads(written.read_text(encoding="utf-8"))
     return Found(tuple(kept["collected"]), kept["tests"], kept["broken"], done.returncode, printed)
 
@@ -146,11 +145,15 @@ def _check(found: Found) -> None:
     """Raise DeployerError unless every file can be read and there is a test."""
     if found.broken:
         raise _unreadable(found.broken[0])
-    if not found.collected:
+    if not found.collected and found.status not in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise _wrong("pytest could not run the smoke tests", _end(found.printed))
+    if not found.collected and not found.tests:
         raise _wrong(
             f"`{FOLDER}/` has no test",
             f"found no function `test_…` in {FOLDER}/test_*.py, expected at least one",
         )
+    if not found.collected:
+        raise _all_skipped(found.tests[0]["name"], found.tests[0]["said"])
 
 
 def _environment(ours: Mapping[str, str], target: Mapping[str, Any]) -> dict[str, str]:
@@ -171,6 +174,13 @@ def _environment(ours: Mapping[str, str], target: Mapping[str, Any]) -> dict[str
 def _path(ours: Mapping[str, str]) -> str:
     """Return the tests' PYTHONPATH: ours, with the code's folder in front."""
     return os.pathsep.join(filter(None, [str(CODE), ours.get("PYTHONPATH", "")]))
+
+
+def _all_skipped(name: str, reason: str) -> DeployerError:
+    return _wrong(
+        "every smoke test was skipped, so nothing was tried",
+        f"found `{_short(name)}` skipped: {reason}, expected a test that runs here",
+    )
 
 
 def _unreadable(broken: Mapping[str, str]) -> DeployerError:

@@ -216,6 +216,38 @@ def test_mistakes_in_either_file_are_one_line(checkout: Path, settings, file, ed
     assert re.sub(r" \(line \d+\)", "", told) == found
 
 
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (("Parameters",), "text"),
+        (("Parameters", "Own"), "a Default"),
+        (("Resources", "Function", "Properties", "Environment"), "text"),
+        (("Resources", "Function", "Properties", "Environment", "Variables"), []),
+        (("Resources", "FunctionRole", "Properties", "Policies"), {"a": "b"}),
+        (("Resources", "FunctionRole", "Properties", "Policies"), []),
+    ],
+)
+def test_a_template_of_another_shape_is_one_error(at, value):
+    """A part that is not what the deployer adds to is named, and is no bug of the deployer."""
+    found = template()
+    part = found
+    for key in at[:-1]:
+        part = part[key]
+    part[at[-1]] = value
+    settings = config.parse(SETTINGS)
+    merged = merge.parameters if at[0] == "Parameters" else merge.service
+    second, third = (
+        (settings, "staging")
+        if at[0] == "Parameters"
+        else (permissions.Permissions(), settings.variables("staging"))
+    )
+    with pytest.raises(DeployerError, match=r"infra/service\.yaml") as caught:
+        merged(found, second, third)
+    assert caught.value.exit_code == Exit.USAGE
+    assert caught.value.found
+    assert caught.value.hint
+
+
 def test_a_missing_file_is_named(checkout: Path):
     """A checkout without permissions.yaml says which file is missing and how it comes back."""
     (checkout / "infra" / "permissions.yaml").unlink()

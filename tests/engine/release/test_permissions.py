@@ -90,6 +90,7 @@ REFERENCES = "${FunctionName}, ${AWS::Partition}, ${AWS::Region}, ${AWS::Account
         ((ACTION, "Action: iam:PassRole"), "function[0].Action[0]: expected no action of IAM, found `iam:PassRole`: roles are an administrator's, in infra/bootstrap.yaml"),
         ((ACTION, "Action: [sqs:SendMessage, IAM:*]"), "function[0].Action[1]: expected no action of IAM, found `IAM:*`: roles are an administrator's, in infra/bootstrap.yaml"),
         (("${FunctionName}", "${FailureQueue.Arn}"), f"function[0].Resource[0]: expected one of {REFERENCES}, found `${{FailureQueue.Arn}}`"),
+        (("${FunctionName}", "${}"), f"function[0].Resource[0]: expected one of {REFERENCES}, found `${{}}`"),
         ((ACTION, f"{ACTION}\n    Effect: allow"), "function[0].Effect: found `allow`, expected 'Allow' or 'Deny'"),
         ((ACTION, f"{ACTION}\n    Condition: {{Bool: true}}"), "function[0].Condition: expected an operator with a key and its value, as in `Bool: {aws:SecureTransport: true}`"),
         ((ACTION, f"{ACTION}\n    Condition: {{ArnLike: {{'aws:SourceArn': '${{Topic}}'}}}}"), f"function[0].Condition: expected one of {REFERENCES}, found `${{Topic}}`"),

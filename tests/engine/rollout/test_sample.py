@@ -170,6 +170,14 @@ def test_plan_says_what_the_sample_does(root: Path) -> None:
         ("[[expect.calls]]", "[[expect.looks]]", "found `expect.looks`"),
         ("s3.head_object", "head_object", "`smoke/sample.toml`, expect.calls 1, cannot be used"),
         ("photo.jpg", "none.jpg", "found no file `smoke/none.jpg`"),
+        ("photo.jpg", "\\u0000", "expected one inside `smoke/`"),
+        ('"sample.json"', '"\\u0000"', "`smoke/sample.toml` names no event"),
+        (
+            'event = "sample.json"\n[[before]]',
+            'event = "sample.json"\n[before]',
+            "expected tables like [[before]]",
+        ),
+        ("[[expect.calls]]", "[expect.calls]", "expected tables like [[expect.calls]]"),
         (
             '"${Source}", Key = "smoke/b" }\nanswer',
             '"${Sink}", Key = "smoke/b" }\nanswer',
@@ -206,6 +214,31 @@ def test_probe_is_the_owners(tmp_path: Path) -> None:
         samples.load_probe(tmp_path)
     (tmp_path / "smoke" / "probe.json").write_text('{"a": 1}')
     assert samples.load_probe(tmp_path) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["expect = 3", 'expect = ["answer"]', "before = 3", 'after = ["x"]', "expect = { calls = { a = 1 } }"],
+)
+def test_key_that_is_no_table_is_one_error(root: Path, text: str) -> None:
+    """A key that holds no table, or no tables, is named with what was found."""
+    expect = "" if text.startswith("expect") else "\n[expect]\nanswer = 1"
+    (root / "smoke" / "sample.toml").write_text(f'event = "sample.json"\n{text}{expect}')
+    with pytest.raises(DeployerError, match=r"`smoke/sample\.toml`, ") as error:
+        samples.load(root)
+    assert "like [" in str(error.value)
+    assert error.value.exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"a": NaN}', "\ufeff{}"])
+def test_probe_that_is_no_json_is_one_error(tmp_path: Path, text: str) -> None:
+    """What Lambda would refuse is an error here, also what Python alone takes for JSON."""
+    (tmp_path / "smoke").mkdir()
+    (tmp_path / "smoke" / "probe.json").write_text(text, encoding="utf-8")
+    with pytest.raises(DeployerError, match=r"`smoke/probe\.json` is no JSON") as error:
+        samples.load_probe(tmp_path)
+    assert error.value.found
+    assert error.value.exit_code == Exit.USAGE
 
 
 def test_own_sample_keeps_below_its_prefix() -> None:

@@ -34,6 +34,20 @@ class Call:
         return f"{self.service}.{self.operation}"
 
 
+def tables(value: Any, *, where: str) -> list[dict[str, Any]]:
+    """Return a list of tables as it is. Raises DeployerError (exit 2) for anything else."""
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise _wrong(where, f"found `{value}`, expected tables like [[{where.rpartition(' ')[2]}]]")
+    return value
+
+
+def table(value: Any, *, where: str) -> dict[str, Any]:
+    """Return a table as it is. Raises DeployerError (exit 2) for anything else."""
+    if not isinstance(value, dict):
+        raise _wrong(where, f"found `{value}`, expected a table like [{where.rpartition(' ')[2]}]")
+    return value
+
+
 def parse(table: Mapping[str, Any], folder: Path, *, where: str) -> Call:
     """Return the call of one TOML table; `files` are read now, from the folder of the TOML file.
 
@@ -118,10 +132,18 @@ def mismatch(expected: Any, found: Any, at: str = "answer") -> str | None:
     return None if expected == found else f"{at}: found `{str(found)[:300]}`, expected `{expected}`"
 
 
+def inside(folder: Path, file: object) -> Path | None:
+    """Return the path of a file that lies in the folder, None for a name that leads elsewhere or nowhere."""
+    if not isinstance(file, str) or "\0" in file:
+        return None
+    path = (folder / file).resolve()
+    return path if path.is_relative_to(folder.resolve()) else None
+
+
 def _content(folder: Path, file: object, where: str) -> bytes:
     """Return a file's bytes; nothing outside of the folder is read."""
-    path = (folder / str(file)).resolve()
-    if not isinstance(file, str) or not path.is_relative_to(folder.resolve()):
+    path = inside(folder, file)
+    if path is None:
         raise _wrong(where, f"found the file `{file}`, expected one inside `{folder.name}/`")
     try:
         return path.read_bytes()

@@ -15,6 +15,7 @@ from deployer.errors import DeployerError, Exit
 from deployer.release import plan as plans
 from deployer.release.permissions import Permissions, Statement
 from deployer.release.template import Template
+from deployer.validation import refused
 
 SERVICE, BOOTSTRAP = "infra/service.yaml", "infra/bootstrap.yaml"
 # All variables together, names and values.
@@ -29,7 +30,8 @@ def service(template: Template, permissions: Permissions, variables: Mapping[str
     """
     merged = copy.deepcopy(template)
     function = _properties(merged, "Function", SERVICE)
-    found = function.setdefault("Environment", {}).setdefault("Variables", {})
+    environment = _mapping(function.setdefault("Environment", {}), "Function.Properties.Environment")
+    found = _mapping(environment.setdefault("Variables", {}), "Function.Properties.Environment.Variables")
     problems = [f"{name}: {SERVICE} sets it already" for name in variables if name in found]
     if problems:
         raise DeployerError(
@@ -66,7 +68,9 @@ def parameters(template: Template, config: Config, environment: str) -> dict[str
     there is a change like any other.
     Raises DeployerError (exit 2) when a parameter is unknown, is the deployer's, or has no value.
     """
-    declared: Mapping[str, Any] = template.get("Parameters", {})
+    declared = _mapping(template.get("Parameters", {}), "Parameters")
+    for name, about in declared.items():
+        _mapping(about, f"Parameters.{name}")
     ours = plans.parameters(config, environment)
     if "Trigger" not in declared and config.function.trigger == "none":
         del ours["Trigger"]  # a function that is only called need not keep the parameter
@@ -99,6 +103,13 @@ def parameters(template: Template, config: Config, environment: str) -> dict[str
         )
     defaults = {name: _text(declared[name]["Default"]) for name in owners if name not in given}
     return {**ours, **defaults, **given}
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    """Return a part of the service template that has to be a mapping. Raises DeployerError (exit 2)."""
+    if not isinstance(value, dict):
+        raise refused(SERVICE, [f"{where}: found `{value}`, expected keys with their values"])
+    return value
 
 
 def _text(default: Any) -> str:
@@ -144,10 +155,10 @@ def _extend(
 ) -> None:
     """Add statements to the one policy of a role, or to a managed policy."""
     properties = _properties(template, holder, file)
-    policy = properties if "PolicyDocument" in properties else (properties.get("Policies") or [{}])[0]
     try:
+        policy = properties if "PolicyDocument" in properties else properties["Policies"][0]
         policy["PolicyDocument"]["Statement"] += [statement.rendered(function) for statement in statements]
-    except (KeyError, TypeError) as error:
+    except (KeyError, IndexError, TypeError) as error:
         raise DeployerError(
             f"`{file}` has no policy in `{holder}`",
             found="expected a PolicyDocument with a list of statements, because the deployer adds to it",

@@ -19,7 +19,7 @@ from deployer.validation import describe, located, refused
 NAME = "infra/permissions.yaml"
 # Both stacks know these; a reference to anything else would mean something in one of them only.
 REFERENCES = ("FunctionName", "AWS::Partition", "AWS::Region", "AWS::AccountId", "AWS::URLSuffix")
-_REFERENCE = re.compile(r"\$\{([^!}][^}]*)\}")
+_REFERENCE = re.compile(r"\$\{(?!!)([^}]*)\}")
 _ACTION = re.compile(r"[A-Za-z0-9-]+:[A-Za-z0-9*?]+")
 
 

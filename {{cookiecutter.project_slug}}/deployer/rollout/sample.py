@@ -57,23 +57,21 @@ def load(root: Path) -> Sample | None:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _wrong(f"`{SAMPLE}` cannot be read", str(error)) from error
-    expect = table.get("expect", {})
+    expect = calls.table(table.get("expect", {}), where=f"`{SAMPLE}`, expect")
     unknown = sorted(set(table) - {"event", "before", "expect", "after"})
     unknown += [f"expect.{key}" for key in sorted(set(expect) - {"answer", "calls"})]
     if unknown:
         raise _wrong(f"`{SAMPLE}` has unknown keys", f"found `{'`, `'.join(unknown)}`")
     event = table.get("event")
-    if not isinstance(event, str) or not (path.parent / event).resolve().is_relative_to(
-        path.parent.resolve()
-    ):
+    if calls.inside(path.parent, event) is None:
         raise _wrong(f"`{SAMPLE}` names no event", f"found `{event}`, expected a file in `{SMOKE}/`")
     if not expect.get("answer") and not expect.get("calls"):
         raise _wrong(f"`{SAMPLE}` expects nothing", "found neither expect.answer nor expect.calls")
 
-    def parsed(tables: list[dict[str, Any]], name: str) -> tuple[Call, ...]:
+    def parsed(value: Any, name: str) -> tuple[Call, ...]:
         return tuple(
             calls.parse(each, path.parent, where=f"`{SAMPLE}`, {name} {number},")
-            for number, each in enumerate(tables, start=1)
+            for number, each in enumerate(calls.tables(value, where=f"`{SAMPLE}`, {name}"), start=1)
         )
 
     looks = expect.get("calls", [])
@@ -156,11 +154,16 @@ def _count(things: Sequence[object], name: str) -> str:
 
 def _json(path: Path, name: str) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_json)
     except FileNotFoundError as error:
         raise _wrong(f"there is no `{name}`", "found no file, expected an event as JSON") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _wrong(f"`{name}` is no JSON", str(error)) from error
+
+
+def _no_json(word: str) -> None:
+    """Refuse what only Python takes for JSON. Raises ValueError."""
+    raise ValueError(f"found `{word}`, which Lambda takes for no JSON")
 
 
 def _wrong(what: str, found: str) -> DeployerError:
