@@ -422,7 +422,10 @@ def main(
         if not arguments or arguments[0] not in targets:
             lines = [f"  {name:10}{text}" for name, (_, text) in targets.items()]
             print("\n".join(["usage: python3 dev.py TARGET [ARGUMENTS], or make TARGET", *lines]))
-            return 0 if arguments in ([], ["help"], ["--help"], ["-h"]) else 2
+            if arguments in ([], ["help"], ["--help"], ["-h"]):
+                return 0
+            print(f"error: there is no target `{arguments[0]}`", file=sys.stderr)
+            return 2
         return targets[arguments[0]][0](root, arguments[1:])
     except SetupError as error:
         print(error, file=sys.stderr)

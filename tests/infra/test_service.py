@@ -149,7 +149,7 @@ MUTANTS = {
         rules.failed_events_are_kept,
         "      MessageRetentionPeriod: 1209600\n",
         "",
-        "keeps events for 345600 s",
+        "FailureQueue keeps events for 345600 s, expected 1209600",
     ),
     "logs stay for ever": Mutant(
         rules.logs_expire,
@@ -291,6 +291,15 @@ def test_rule_refuses_the_mutant(mutant: Mutant) -> None:
     changed = {mutant.file.removesuffix(".yaml"): original.replace(mutant.old, mutant.new)}
     findings = mutant.rule(merged(SERVICE, **changed))
     assert any(mutant.finding in finding for finding in findings), findings
+
+
+def test_a_queue_of_the_owner_may_forget() -> None:
+    """How long a queue of one's own keeps messages is the owner's to say."""
+    queue = "  Queue:\n    Type: AWS::SQS::Queue\n    Properties:\n      MessageRetentionPeriod: 60\n"
+    changed = text(SERVICE).replace("  # End: resources\n", f"{queue}  # End: resources\n")
+    template = merged(SERVICE, service=changed)
+    assert "Queue" in template["Resources"]
+    assert rules.failed_events_are_kept(template) == []
 
 
 def test_every_rule_has_a_mutant() -> None:

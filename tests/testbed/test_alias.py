@@ -164,7 +164,8 @@ def test_job_without_the_deployer_smokes_the_alias(
 def test_sample_is_sent_to_one_version(local: LocalAws, capsys: pytest.CaptureFixture[str]) -> None:
     """`deployer sample` sends the sample to the version it is given, whatever the alias says, and leaves nothing."""
     assert main(["sample", "1", "--env", "staging"]) == Exit.DONE
-    assert "sample     version 1: the answer is as expected" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "sample     version 1: the answer and 1 look at what it left are as expected" in said
     assert objects(local) == []
 
 

@@ -43,7 +43,7 @@ def parse(argv: Sequence[str] | None) -> Options:
     """Read the command line."""
     defaults = Options()
     parser = argparse.ArgumentParser(
-        prog="python -m rehearsal", description="Practise a release on a local AWS."
+        prog="python3 dev.py rehearse", description="Practise a release on a local AWS."
     )
     parser.add_argument(
         "--speed", type=float, default=defaults.speed, help="how many times faster than real time, at most"
@@ -117,7 +117,7 @@ def _summarise(timeline: Timeline, view: View, report: Path) -> None:
         f"{timeline.requests} requests, {timeline.errors} lost; "
         f"{timeline.wall_s:.0f} s in all, releases compressed up to {timeline.speed:g} times"
     )
-    view.say(f"report: {report}")
+    view.say(f"report: {report.resolve()}")
 
 
 def _interrupt(*_: object) -> None:

@@ -20,6 +20,7 @@ from rehearsal.preparation import Script
 from rehearsal.product import Finished, finish, kill
 from rehearsal.stage import ENVIRONMENT, Stage
 from rehearsal.traffic import WORKERS, Watch, flowing
+from rehearsal.view import count
 
 LEAD_IN_S = 3 * MINUTE_S  # traffic before and after a release, so that the charts show what it changed
 LEAD_OUT_S = 2 * MINUTE_S
@@ -217,7 +218,7 @@ def judge_stable(stage: Stage, act: Act) -> Act:
     """Say how the stable version served; an act in which it failed is not as it should."""
     stable = act.samples[0].stable
     requests, errors = act.totals(stable)
-    note = f"stable version {stable} answered {requests} requests meanwhile, {errors} failed"
+    note = f"stable version {stable} answered {count(requests)} meanwhile, {errors} failed"
     stage.view.say(f"  {note}; {act.errors} requests of {act.requests} were lost")
     outcome = f"{act.outcome}, but version {stable} failed too" if errors else act.outcome
     return replace(act, outcome=outcome, notes=(*act.notes, note))
@@ -273,7 +274,7 @@ def _wait_for_calm(stage: Stage, watch: Watch) -> None:
 def _summarise(stage: Stage, act: Act) -> None:
     """Say how an act ended and what it cost."""
     style = "bold green" if act.is_as_expected else "bold red"
-    stage.view.say(f"{act.outcome}: {act.requests} requests, {act.errors} lost", style)
+    stage.view.say(f"{act.outcome}: {count(act.requests)}, {act.errors} lost", style)
     for version in act.versions():
         requests, errors = act.totals(version)
-        stage.view.say(f"  version {version}: {requests} requests, {errors} failed")
+        stage.view.say(f"  version {version}: {count(requests)}, {errors} failed")

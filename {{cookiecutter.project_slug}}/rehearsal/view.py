@@ -121,11 +121,16 @@ def _table(watch: Watch, elapsed_s: float, engine: str) -> Group:
     return Group(table, alarms, Text(f"engine  {engine}", "cyan"))
 
 
+def count(requests: int) -> str:
+    """Return a number of requests in words."""
+    return f"{requests} request{'s' * (requests != 1)}"
+
+
 def _line(watch: Watch, elapsed_s: float) -> str:
     """Return the same as one plain line."""
     route, totals = watch.route, _totals(watch)
     parts = [
-        f"version {version}: {_share(route, version)} %, {requests} requests, {failed} failed"
+        f"version {version}: {_share(route, version)} %, {count(requests)}, {failed} failed"
         for version, (requests, failed) in totals.items()
     ]
     states = [f"{name} {state}" for name, state in sorted(watch.alarms.items()) if state != "OK"]

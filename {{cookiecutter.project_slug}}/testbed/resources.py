@@ -143,7 +143,8 @@ def _resource(table: Mapping[str, Any], number: int, folder: Path) -> Resource:
     if not are_texts or not key or bool(name) == bool(answer):
         raise _wrong(
             f"has a resource {number} without a key or a name",
-            f"found key = `{key}`, name = `{name}`, answer = `{answer}`, expected a key and one of these",
+            f"found key = `{key}`, name = `{name}`, answer = `{answer}`, "
+            "expected a key, and either a name or an answer",
         )
     return Resource(key, calls.parse(table, folder, where=where), name, answer)
 

@@ -180,7 +180,7 @@ def test_real_image_passes(smoke: Smoke) -> None:
     assert "smoke      1 test passed: test_photo_is_resized" in said
     assert "left out test_new_photo_triggers_the_function: only a container runs here" in said
     assert "probe      the image answers smoke/probe.json" in said
-    assert "sample     the answer is as expected, and so is what 1 look found" in said
+    assert "sample     the answer and 1 look at what it left are as expected" in said
 
 
 def test_size_in_deploy_toml_reaches_the_container(smoke: Smoke) -> None:

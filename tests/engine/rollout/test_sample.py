@@ -97,7 +97,7 @@ def send(root: Path, s3: FakeS3, answer: Any = None, failure: str | None = None)
 def test_good_answer_passes(root: Path) -> None:
     """The calls are made in their order, the event has the resources' names, and one sentence says what came back."""
     s3 = FakeS3()
-    assert send(root, s3) == "the answer is as expected, and so is what 1 look found"
+    assert send(root, s3) == "the answer and 1 look at what it left are as expected"
     assert s3.calls == ALL
 
 

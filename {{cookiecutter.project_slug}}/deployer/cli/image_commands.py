@@ -56,8 +56,8 @@ def scan(context: Context, *, download: bool) -> Exit:
     now = datetime.now(UTC)  # real time, also in a rehearsal: the database ages in real time
     result = scanner.scan(context.config, built, options=options, now=now, say=context.output.say)
     context.output.summarize(findings.summary(result))
-    context.output.say(f"scan       {result.status}: {result.reason}")
     findings.require_clean(result)
+    context.output.say(f"scan       {result.status}: {result.reason}")
     return Exit.DONE
 
 

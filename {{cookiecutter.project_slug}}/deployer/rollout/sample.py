@@ -133,8 +133,9 @@ def _try(sample: Sample, invoke: Invoke, client: Client, names: Mapping[str, str
         problem = calls.mismatch(calls.fill(look, names, where=call.where), found, str(call))
         if problem:
             raise _unlike(problem)
-    looks = f", and so is what {_count(sample.expected, 'look')} found"
-    return f"the answer is as expected{looks if sample.expected else ''}"
+    if not sample.expected:
+        return "the answer is as expected"
+    return f"the answer and {_count(sample.expected, 'look')} at what it left are as expected"
 
 
 def _tidy(sample: Sample, client: Client, names: Mapping[str, str]) -> list[str]:

@@ -171,9 +171,10 @@ def failed_events_are_kept(template: Template) -> list[str]:
         target = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
         if target != {"Fn::GetAtt": ["FailureQueue", "Arn"]}:
             problems.append(f"{name} sends failed events to {target}")
-    for name, queue in resources(template, "AWS::SQS::Queue").items():
-        if queue.get("MessageRetentionPeriod") != 1209600:
-            problems.append(f"{name} keeps events for {queue.get('MessageRetentionPeriod', 345600)} s")
+    queue = resources(template, "AWS::SQS::Queue").get("FailureQueue", {})
+    kept_s = queue.get("MessageRetentionPeriod", 345600)
+    if kept_s != 1209600:
+        problems.append(f"FailureQueue keeps events for {kept_s} s, expected 1209600")
     return problems
 
 

@@ -75,11 +75,12 @@ font:700 11px/20px system-ui,sans-serif;text-align:center}
 .dot.bad{background:var(--bad)}.dot.good{background:var(--good)}.dot.move{background:var(--move)}
 time{color:var(--soft);font-variant-numeric:tabular-nums}
 table{border-collapse:collapse;width:100%;font-size:14px;margin-top:14px}
+.stages td{white-space:nowrap}.stages td:last-child{width:100%;white-space:normal;overflow-wrap:anywhere}
 td,th{text-align:left;padding:6px 10px 6px 0;border-top:1px solid var(--line);vertical-align:top}
 th{font-weight:600;color:var(--soft);border-top:0}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .status-left-out{color:var(--soft);white-space:nowrap}.status-failed{color:var(--bad);font-weight:600}.status-done{color:var(--good)}
-ul{margin:8px 0 0;padding-left:20px}
+ul{margin:8px 0 0;padding-left:20px;overflow-wrap:anywhere}
 footer{color:var(--soft);font-size:13px;margin-top:28px}
 @media (max-width:640px){main{padding:20px 14px 40px}h1{font-size:22px}.card{padding:16px 14px}
 .tiles{grid-template-columns:1fr 1fr;gap:8px}.tile{padding:10px 12px}.tile b{font-size:20px}
@@ -220,7 +221,7 @@ def _stages(stages: tuple[Stage, ...]) -> str:
         for stage in stages
     )
     heads = '<th>stage</th><th></th><th class="number">real time</th><th></th>'
-    return f"<table><tr>{heads}</tr>{rows}</table>" if rows else ""
+    return f'<table class="stages"><tr>{heads}</tr>{rows}</table>' if rows else ""
 
 
 def _number(value: int) -> str:
