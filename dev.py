@@ -148,7 +148,7 @@ def run(_: Path, arguments: list[str]) -> int:
 
 
 def acts(_: Path, arguments: list[str]) -> int:
-    """Play the acts of the rehearsal that the suite leaves out, with and without containers: ten minutes."""
+    """Play the acts of the rehearsal that the suite leaves out, with and without containers: five minutes."""
     return run(_, ["-m", "pytest", "tests/rehearsal", "-m", "long", "-n", "2", *arguments])
 
 
@@ -186,7 +186,7 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
         run,
         "run Python on the code in its place: run -m benchmarks.rollout_power",
     ),
-    "acts": (acts, "play the rehearsal's other acts, which the suite leaves out: ten minutes"),
+    "acts": (acts, "play the rehearsal's other acts, which the suite leaves out: five minutes"),
     "proof": (proof, "play every fault at every moment of a rollout; writes docs/rollout-proof.md"),
     "bake": (bake, "generate image-resizer into build/bake"),
     "manifest": (manifest, "write the hashes of deployer/, rehearsal/ and testbed/, after each change there"),
