@@ -18,6 +18,7 @@ DOCKERIGNORE = (PROJECT / ".dockerignore").read_text(encoding="utf-8")
 MUTATIONS: dict[rules.Rule, list[tuple[str, str]]] = {
     rules.every_image_has_a_digest: [
         (r"@sha256:[0-9a-f]{64}", ""),
+        (r"FROM (public\S+) AS base", r"ARG BASE_IMAGE=\1\nFROM ${BASE_IMAGE} AS base"),
         (r"(?m)^USER", "FROM python:3.13 AS more\nUSER"),
         (r"from=packages,", "from=docker.io/library/busybox:1,"),
         (r"(?m)^USER", "COPY --from=ghcr.io/astral-sh/uv:0.9 /uv /bin/\nUSER"),

@@ -38,9 +38,9 @@ def docker() -> list[str]:
     except DeployerError as error:
         unavailable(error.what)
     pinned = re.search(
-        r"^ARG BASE_IMAGE=(\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE
+        r"^FROM (\S+) AS base$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE
     )
-    assert pinned, "the Dockerfile has no `ARG BASE_IMAGE=`"
+    assert pinned, "the Dockerfile has no line `FROM IMAGE AS base`"
     base = os.environ.get("BASE_IMAGE") or pinned[1]
     for ask in (["image", "inspect", base], ["pull", "--quiet", base]):
         if subprocess.run([*command, *ask], capture_output=True, check=False).returncode == 0:

@@ -5,10 +5,12 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from deployer.image.build import on_base
 from generating import GENERATED
 
 PROJECT = GENERATED
@@ -54,7 +56,7 @@ def docker() -> Docker:
 def base_image(docker: Docker) -> str:
     """Return BASE_IMAGE, or else the Dockerfile's own base image, once it is here."""
     text = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
-    pinned = re.search(r"^ARG BASE_IMAGE=(\S+)", text, re.MULTILINE)
+    pinned = re.search(r"^FROM (\S+) AS base$", text, re.MULTILINE)
     assert pinned
     name = os.environ.get("BASE_IMAGE") or pinned[1]
     try:
@@ -65,6 +67,16 @@ def base_image(docker: Docker) -> str:
         except AssertionError:
             unavailable(f"the base image {name} can neither be found nor pulled; BASE_IMAGE may name another")
     return name
+
+
+@pytest.fixture(scope="session")
+def dockerfile(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the function's Dockerfile on the base image that is here."""
+    path = tmp_path_factory.mktemp("dockerfile") / "Dockerfile"
+    path.write_text(
+        on_base((PROJECT / "Dockerfile").read_text(encoding="utf-8"), base_image), encoding="utf-8"
+    )
+    return path
 
 
 def unavailable(reason: str) -> NoReturn:

@@ -115,13 +115,24 @@ def test_build_is_called_for_one_platform_without_attestations(
     monkeypatch.setenv("BUILD_CA_BUNDLE", "")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     config = settings()
-    built = image.build(
-        config, context=tmp_path, out=tmp_path / "out", base_image="base:1", say=lambda _: None
-    )
+    built = image.build(config, context=tmp_path, out=tmp_path / "out", say=lambda _: None)
     calls = (client.parent / "calls").read_text(encoding="utf-8").splitlines()
     expected = "buildx build --provenance=false --sbom=false --load" if buildx else "build"
-    rest = f"--platform linux/amd64 --progress plain --tag {built.reference} --build-arg BASE_IMAGE=base:1"
+    rest = f"--platform linux/amd64 --progress plain --tag {built.reference}"
     assert f"{expected} {rest} {tmp_path}" in calls
+
+
+def test_another_base_image_takes_the_place_of_the_stage_base() -> None:
+    """The image behind `FROM` of the stage `base` is another one, and nothing else changes."""
+    pinned = f"FROM registry/python:3.13@sha256:{'0' * 64} AS base"
+    rest = "\nFROM base AS packages\nRUN true\nFROM base\n"
+    assert image.on_base(pinned + rest, "other:1") == "FROM other:1 AS base" + rest
+
+
+def test_another_base_image_needs_the_stage_base() -> None:
+    """A Dockerfile without the stage is an error of its own; the pinned image is not built in silence."""
+    with pytest.raises(DeployerError, match="BASE_IMAGE cannot be used"):
+        image.on_base("FROM python:3.13\n", "other:1")
 
 
 # A real build.
@@ -136,12 +147,16 @@ def build(docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("BUILD_CA_BUNDLE", "")
     names: list[str] = []
 
-    def make(dockerfile: str, architecture: str = "x86_64") -> image.BuiltImage:
+    def make(
+        dockerfile: str, architecture: str = "x86_64", base_image: str | None = None
+    ) -> image.BuiltImage:
         (tmp_path / "Dockerfile").write_text(dockerfile, encoding="utf-8")
         (tmp_path / ".gitignore").write_text("/build/\n", encoding="utf-8")
         (tmp_path / "file").write_text(uuid.uuid4().hex, encoding="utf-8")
         config, said = settings(architecture), list[str]()
-        built = image.build(config, context=tmp_path, out=tmp_path / "build", say=said.append)
+        built = image.build(
+            config, context=tmp_path, out=tmp_path / "build", base_image=base_image, say=said.append
+        )
         names.append(built.reference)
         return built
 
@@ -197,6 +212,19 @@ def test_missing_base_image_is_an_error_of_its_own(build: Build) -> None:
         build("FROM 127.0.0.1:9/nobody/nothing:1\nCOPY file /\n")
     assert "`127.0.0.1:9/nobody/nothing:1`" in str(error.value.found)
     assert "BASE_IMAGE" in str(error.value.hint)
+
+
+def test_image_stands_on_the_base_image_it_was_told(build: Build, docker: Docker) -> None:
+    """A real build takes another base image than the one in the Dockerfile, which then need not be there."""
+    name = f"base-{uuid.uuid4().hex[:12]}:1"
+    base = build("FROM scratch\nCOPY file /from-the-base\n")
+    docker("tag", base.reference, name)
+    try:
+        built = build("FROM 127.0.0.1:9/none:1 AS base\nFROM base\nCOPY file /own\n", base_image=name)
+    finally:
+        docker("rmi", name)
+    layers = docker("image", "inspect", built.reference, "--format", "{{len .RootFS.Layers}}")
+    assert layers == "2"
 
 
 def test_failing_step_is_not_a_missing_base_image(build: Build) -> None:

@@ -22,16 +22,14 @@ Inside = Callable[[str], Any]
 
 
 @pytest.fixture(scope="module")
-def build(docker: Docker, base_image: str) -> Iterator[Build]:
+def build(docker: Docker, dockerfile: Path) -> Iterator[Build]:
     """Return a builder of images under names of their own, all of them removed at the end."""
     names: list[str] = []
 
     def make(*options: str, context: Path = PROJECT) -> str:
         name = f"function-test:{uuid.uuid4().hex[:12]}"
-        argument = f"BASE_IMAGE={base_image}"
-        docker(
-            "build", "--quiet", "--tag", name, "--build-arg", argument, *options, str(context), timeout_s=600
-        )
+        file = ("--file", str(dockerfile))
+        docker("build", "--quiet", "--tag", name, *file, *options, str(context), timeout_s=600)
         names.append(name)
         return name
 

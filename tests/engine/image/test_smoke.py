@@ -101,11 +101,11 @@ def local(docker: Docker) -> Iterator[LocalAws]:
 
 
 @pytest.fixture(scope="module")
-def reference(docker: Docker, base_image: str) -> Iterator[str]:
+def reference(docker: Docker, dockerfile: Path) -> Iterator[str]:
     """Return the name of this checkout's real image."""
     name = f"smoke-test:{uuid.uuid4().hex[:12]}"
     # The label makes it an image of its own: containers that others start from an equal one are not ours.
-    options = ("--label", f"name={name}", "--build-arg", f"BASE_IMAGE={base_image}")
+    options = ("--label", f"name={name}", "--file", str(dockerfile))
     docker("build", "--quiet", "--tag", name, *options, str(PROJECT), timeout_s=600)
     yield name
     docker("rmi", "--force", name)

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import tarfile
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from pathlib import Path
 from deployer.config import Config
 from deployer.errors import DeployerError
 from deployer.image.docker import Say, ca_bundle, find_docker, has_buildx, must, run, stream, tail
+
+_BASE_STAGE = re.compile(r"(?im)^(FROM[ \t]+)\S+([ \t]+AS[ \t]+base[ \t]*)$")
 
 
 class BaseImageUnavailable(DeployerError):
@@ -51,10 +54,14 @@ def build(config: Config, *, context: Path, out: Path, base_image: str | None = 
     else:
         command = [*docker, "build"]
     command += ["--platform", platform, "--progress", "plain", "--tag", reference, *_secrets()]
-    if base_image:
-        command += ["--build-arg", f"BASE_IMAGE={base_image}"]
     say(f"building {reference} for {platform}")
-    code, output = stream([*command, str(context)], say)
+    with tempfile.TemporaryDirectory(prefix="dockerfile-") as folder:
+        if base_image:
+            changed = Path(folder, "Dockerfile")
+            text = (context / "Dockerfile").read_text(encoding="utf-8")
+            changed.write_text(on_base(text, base_image), encoding="utf-8")
+            command += ["--file", str(changed)]
+        code, output = stream([*command, str(context)], say)
     if code != 0:
         raise _build_error(output)
 
@@ -73,6 +80,22 @@ def build(config: Config, *, context: Path, out: Path, base_image: str | None = 
     text = json.dumps(asdict(image), indent=2, default=Path.as_posix)
     (out / "image.json").write_text(text + "\n", encoding="utf-8")
     return image
+
+
+def on_base(dockerfile: str, base_image: str) -> str:
+    """Return a Dockerfile's text with another image below its stage `base`. Raises DeployerError without one.
+
+    The text is changed, because named build contexts, made for this, need BuildKit 0.10 or newer.
+    Source: https://docs.docker.com/reference/cli/docker/buildx/build/#build-context
+    """
+    text, found = _BASE_STAGE.subn(lambda match: f"{match[1]}{base_image}{match[2]}", dockerfile, count=1)
+    if not found:
+        raise DeployerError(
+            "BASE_IMAGE cannot be used",
+            found="found no line `FROM IMAGE AS base` in the Dockerfile",
+            hint="name the stage of the base image `base`, or unset BASE_IMAGE",
+        )
+    return text
 
 
 def load(out: Path) -> BuiltImage:

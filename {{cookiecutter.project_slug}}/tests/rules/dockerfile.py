@@ -24,21 +24,20 @@ def instructions(dockerfile: str) -> Iterator[tuple[str, str]]:
 
 
 def every_image_has_a_digest(dockerfile: str) -> list[str]:
-    """Name what is built on or copied from without a digest; stages of the file itself need none."""
-    arguments: dict[str, str] = {}
+    """Name what is built on or copied from without a digest; stages of the file itself need none.
+
+    An image behind an argument has none either: the dependency bot reads what stands behind `FROM` and no ARG.
+    Source: https://github.com/dependabot/dependabot-core/blob/main/docker/lib/dependabot/docker/file_parser.rb
+    """
     stages: set[str] = set()
     found: list[str] = []
     for name, text in instructions(dockerfile):
-        if name == "ARG":
-            key, _, value = text.partition("=")
-            arguments.setdefault(key, value)
         images = re.findall(r"--from=(\S+)", text) + re.findall(r"--mount=\S*\bfrom=([^,\s]+)", text)
         if name == "FROM":
             words = [word for word in text.split() if not word.startswith("--")]
             images.append(words[0])
         for image in images:
-            resolved = re.sub(r"\$\{?(\w+)\}?", lambda match: arguments.get(match[1], ""), image)
-            if resolved not in stages and not DIGEST.search(resolved):
+            if image not in stages and not DIGEST.search(image):
                 found.append(f"{image} has no digest")
         if name == "FROM" and "AS" in (upper := [word.upper() for word in words]):
             stages.add(words[upper.index("AS") + 1])
