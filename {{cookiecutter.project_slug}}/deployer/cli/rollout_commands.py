@@ -15,6 +15,7 @@ from deployer.drivers import start as driver_commands
 from deployer.errors import DeployerError, Exit
 from deployer.model import AliasState, AliasWrite, Marker, RolloutPlan, RolloutState
 from deployer.report import text as report
+from deployer.rollout import preflight
 from deployer.rollout import run as rollout
 from deployer.rollout import sample as samples
 from deployer.rollout.alarms import watched_alarms
@@ -55,9 +56,10 @@ def start(context: Context, how: Start) -> Exit:
         around.check_credentials(plan)
     alias = _without_other_rollout(around, settings, rollout_id)
     if alias.routing.stable != target and alias.routing.canary is None:
-        _check_version(aws, alias.routing.stable, target, is_shared=bool(plan.steps))
-        _check_alarms(aws, settings)
-        _probe(context, aws, target, probe)
+        preflight.check_version(aws, alias.routing.stable, target, is_shared=bool(plan.steps))
+        preflight.check_alarms(aws, settings)
+        preflight.send_probe(aws, target, probe)
+        context.output.say(f"probe      version {target} answers {samples.PROBE}")
     if how.force is not None:
         context.output.say(f"forced     {how.force}")
         context.output.event(
@@ -223,65 +225,7 @@ def _run(around: Surroundings, made: RolloutPlan, *, detach: bool = False) -> Ex
     return Exit.DONE
 
 
-def _check_version(aws: Aws, stable: str, target: str, *, is_shared: bool) -> None:
-    """Refuse what Lambda would refuse after traffic moved, with a clearer message.
-
-    `is_shared`: both versions will have traffic at once.
-    Source: both versions of a weighted alias need the same role and dead-letter target,
-    https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
-    """
-    if target == "$LATEST":
-        raise DeployerError(
-            "`$LATEST` cannot be rolled out", found="expected a published version", exit_code=Exit.REFUSED
-        )
-    old, new = aws.describe_version(stable), aws.describe_version(target)
-    for what in ("role", "dead_letter"):
-        if is_shared and old[what] != new[what]:
-            raise DeployerError(
-                f"versions {stable} and {target} differ in their {what.replace('_', '-')}",
-                found=f"found `{new[what]}`, expected `{old[what]}`",
-                hint="release that change all at once: steps = [] for one release",
-                exit_code=Exit.REFUSED,
-            )
-    if new["state"] != "Active":
-        raise DeployerError(
-            f"version {target} cannot serve",
-            found=f"found state {new['state']}, expected Active",
-            hint="deployer apply",
-            exit_code=Exit.REFUSED,
-        )
-
-
-def _check_alarms(aws: Aws, settings: Environment) -> None:
-    """Refuse an alarm of deploy.toml that exists but has never seen its metric.
-
-    The stack's own alarms are not asked: a function nobody called yet has no data, and steps deal with that.
-    """
-    silent = aws.alarms_without_data(settings.alarm_names())
-    if silent:
-        raise DeployerError(
-            f"alarm `{silent[0]}` watches a metric that never had data",
-            found="found no data point in two weeks, expected at least one",
-            hint=f"aws cloudwatch describe-alarms --alarm-names {silent[0]}: compare its dimensions",
-            exit_code=Exit.REFUSED,
-        )
-
-
 def _probe_event(context: Context) -> object:
     """Return the owner's harmless event where the settings send probes. Raises DeployerError (exit 2)."""
     settings = context.config.environment(context.environment)
     return samples.load_probe(context.root) if settings.probe_every_s else None
-
-
-def _probe(context: Context, aws: Aws, target: str, probe: object) -> None:
-    """Send the new version the harmless event before any traffic; one that cannot even start is refused."""
-    error, answer = aws.invoke(target, probe)
-    if error is not None:
-        message = answer.get("errorMessage", "") if isinstance(answer, dict) else str(answer)
-        raise DeployerError(
-            f"version {target} does not answer smoke/probe.json",
-            found=f"found {error}: {message[:300]}",
-            hint=f"aws logs tail /aws/lambda/{aws.function_name}",
-            exit_code=Exit.REFUSED,
-        )
-    context.output.say(f"probe      version {target} answers smoke/probe.json")

@@ -1,0 +1,65 @@
+"""The pre-flight: what a version and its alarms must show before any traffic. Shell; changes nothing."""
+
+from __future__ import annotations
+
+from deployer.aws.client import Aws
+from deployer.config import Environment
+from deployer.errors import DeployerError, Exit
+from deployer.rollout import sample as samples
+
+
+def check_version(aws: Aws, stable: str, target: str, *, is_shared: bool) -> None:
+    """Refuse what Lambda would refuse after traffic moved, with a clearer message.
+
+    `is_shared`: both versions will have traffic at once.
+    Source: both versions of a weighted alias need the same role and dead-letter target,
+    https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
+    """
+    if target == "$LATEST":
+        raise DeployerError(
+            "`$LATEST` cannot be rolled out", found="expected a published version", exit_code=Exit.REFUSED
+        )
+    old, new = aws.describe_version(stable), aws.describe_version(target)
+    for what in ("role", "dead_letter"):
+        if is_shared and old[what] != new[what]:
+            raise DeployerError(
+                f"versions {stable} and {target} differ in their {what.replace('_', '-')}",
+                found=f"found `{new[what]}`, expected `{old[what]}`",
+                hint="release that change all at once: steps = [] for one release",
+                exit_code=Exit.REFUSED,
+            )
+    if new["state"] != "Active":
+        raise DeployerError(
+            f"version {target} cannot serve",
+            found=f"found state {new['state']}, expected Active",
+            hint="deployer apply",
+            exit_code=Exit.REFUSED,
+        )
+
+
+def check_alarms(aws: Aws, settings: Environment) -> None:
+    """Refuse an alarm of deploy.toml that exists but has never seen its metric.
+
+    The stack's own alarms are not asked: a function nobody called yet has no data, and steps deal with that.
+    """
+    silent = aws.alarms_without_data(settings.alarm_names())
+    if silent:
+        raise DeployerError(
+            f"alarm `{silent[0]}` watches a metric that never had data",
+            found="found no data point in two weeks, expected at least one",
+            hint=f"aws cloudwatch describe-alarms --alarm-names {silent[0]}: compare its dimensions",
+            exit_code=Exit.REFUSED,
+        )
+
+
+def send_probe(aws: Aws, target: str, probe: object) -> None:
+    """Send a version the owner's harmless event; one that cannot even start is refused (exit 5)."""
+    error, answer = aws.invoke(target, probe)
+    if error is not None:
+        message = answer.get("errorMessage", "") if isinstance(answer, dict) else str(answer)
+        raise DeployerError(
+            f"version {target} does not answer {samples.PROBE}",
+            found=f"found {error}: {message[:300]}",
+            hint=f"aws logs tail /aws/lambda/{aws.function_name}",
+            exit_code=Exit.REFUSED,
+        )
