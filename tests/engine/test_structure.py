@@ -36,7 +36,16 @@ ALLOWED: dict[str, set[str]] = {
 DOORS = {"__main__", "durable", "machinery"}
 PURE_ROOMS = {"judge", "canary", "report.page"}
 PURE = {
-    *("errors", "model", "config", "context", "validation", "aws.observed", "image.findings"),
+    *(
+        "errors",
+        "model",
+        "config",
+        "context",
+        "validation",
+        "aws.observed",
+        "aws.stack_states",
+        "image.findings",
+    ),
     *("release.plan", "release.template", "release.permissions", "release.merge"),
     *("report.text", "report.mermaid", "drivers.handover", "drivers.codedeploy", "drivers.costs"),
 }

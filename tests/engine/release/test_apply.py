@@ -82,6 +82,7 @@ class FakeStack:
     name: str = "fn"
     proposed: list[dict[str, str]] = field(default_factory=list)
     templates: list[str] = field(default_factory=list)
+    touched: frozenset[str] = frozenset({"Function"})
 
     def read(self) -> StackState | None:
         """Return the stack as it is."""
@@ -92,9 +93,14 @@ class FakeStack:
         assert exists == (self.state is not None)
         self.proposed.append(dict(parameters))
         self.templates.append(template)
-        return ChangeSet("id", "stack id", ("modify Function AWS::Lambda::Function",))
+        changes = ("modify Function AWS::Lambda::Function",)
+        return ChangeSet("id", "stack id", changes, resources=self.touched)
 
-    def execute(self, change_set, *, say) -> StackState:
+    def discard(self, change_set) -> None:
+        """Forget the change set."""
+        self.function.done.append("discard")
+
+    def execute(self, change_set, *, say, meanwhile=lambda: None) -> StackState:
         """Make it so; a new stack brings function, version 1 and alias."""
         if self.state is None:
             self.function.exists = True
@@ -143,13 +149,14 @@ def test_the_first_release_creates_the_stack_and_is_live():
 
 
 def test_a_changed_setting_keeps_image_version_and_marker_in_the_stack():
-    """A stack update hands back what is live, so that CloudFormation moves no traffic and loses no marker."""
+    """A stack update gets the alias's parameters of the last one, and so leaves traffic and marker alone."""
     function = FakeFunction()
-    stack = FakeStack(function)
+    earlier = {**PARAMETERS, "LiveVersion": "7", "LiveDescription": "then"}
+    stack = FakeStack(function, state=StackState("UPDATE_COMPLETE", TEMPLATE, earlier, {}))
     desired = replace(WANTED.desired, parameters={**PARAMETERS, "MemoryMb": "2048"})
     apply(function, stack, replace(WANTED, desired=desired), say=lambda _: None)
     assert stack.proposed == [
-        {**PARAMETERS, "MemoryMb": "2048", "ImageUri": IMAGE, "LiveVersion": "41", "LiveDescription": "mine"}
+        {**PARAMETERS, "MemoryMb": "2048", "ImageUri": IMAGE, "LiveVersion": "7", "LiveDescription": "then"}
     ]
     assert function.done == ["stack", "wait", "update code", "wait", "publish 42"]
 
@@ -209,4 +216,28 @@ def test_a_job_that_is_run_again_finds_its_rollout():
     function = FakeFunction(alias_state=AliasState(Routing("41", "42", 10), "r1", marker=marker))
     function.images["42"] = OTHER
     assert apply(function, FakeStack(function), WANTED, say=lambda _: None) == Applied("42", is_live=False)
+    assert function.done == []
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", "CREATE_FAILED"])
+def test_a_stack_that_failed_for_good_is_named_with_the_way_on(status):
+    """A first stack that failed is refused with its state in words and the command that makes the way free."""
+    function = FakeFunction(exists=False)
+    stack = FakeStack(function, state=StackState(status, TEMPLATE, PARAMETERS, {}))
+    with pytest.raises(DeployerError, match="stack `fn` takes no change: ") as caught:
+        apply(function, stack, WANTED, say=lambda _: None)
+    assert caught.value.exit_code == Exit.REFUSED
+    assert status in caught.value.found
+    assert caught.value.hint.startswith("aws cloudformation delete-stack --stack-name fn, then release again")
+    assert (stack.proposed, function.done) == ([], [])
+
+
+def test_a_stack_that_is_being_changed_is_waited_for():
+    """While CloudFormation works nothing is changed, and the message says that it works."""
+    function = FakeFunction()
+    stack = FakeStack(function, state=StackState("UPDATE_IN_PROGRESS", TEMPLATE, PARAMETERS, {}))
+    with pytest.raises(DeployerError) as caught:
+        apply(function, stack, WANTED, say=lambda _: None)
+    assert caught.value.exit_code == Exit.REFUSED
+    assert "the stack is UPDATE_IN_PROGRESS" in caught.value.found
     assert function.done == []

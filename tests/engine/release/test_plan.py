@@ -157,14 +157,30 @@ def test_a_stack_that_is_changing_blocks():
 
 
 def test_a_stack_update_keeps_what_is_live():
-    """Image, alias version and marker are handed to the stack as they are live, so that it moves no traffic."""
-    assert plans.live_parameters(LIVE, OTHER) == {
+    """The image is the live one; the alias's parameters stay as they were, so that no update writes the alias."""
+    before = replace(LIVE.stack, parameters={"LiveVersion": "7", "LiveDescription": "then"})
+    assert plans.live_parameters(replace(LIVE, stack=before), OTHER) == {
         "ImageUri": IMAGE,
-        "LiveVersion": "41",
-        "LiveDescription": "mine",
+        "LiveVersion": "7",
+        "LiveDescription": "then",
     }
     assert plans.live_parameters(Observed(stack=None), OTHER) == {
         "ImageUri": OTHER,
         "LiveVersion": "",
         "LiveDescription": "",
     }
+
+
+def test_a_stack_update_that_touches_the_alias_hands_back_what_is_live():
+    """Where the template itself changes the alias, version and description are those of this moment."""
+    found = plans.live_parameters(LIVE, OTHER, is_alias_touched=True)
+    assert (found["LiveVersion"], found["LiveDescription"]) == ("41", "mine")
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"])
+def test_a_stack_that_takes_no_change_is_said(status):
+    """A stack that failed for good is no stack that is as wanted, even if its template is."""
+    found = plans.make(DESIRED, Observed(stack=replace(LIVE.stack, status=status)))
+    assert found.actions == (plans.CreateStack("fn"),)
+    assert found.blocked is not None
+    assert found.blocked.startswith(f"the stack is {status}: ")

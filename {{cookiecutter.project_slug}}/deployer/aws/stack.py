@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from deployer.aws import stack_states
 from deployer.aws.client import Aws
 from deployer.aws.errors import translated
 from deployer.aws.observed import StackState
@@ -30,12 +31,16 @@ _NO_CHANGE = ("didn't contain changes", "No updates are to be performed")
 
 @dataclass(frozen=True)
 class ChangeSet:
-    """What CloudFormation would do, one line per resource; `is_first` when it creates the stack."""
+    """What CloudFormation would do, one line per resource; `is_first` when it creates the stack.
+
+    `resources` are the logical names of what it touches. It touches nothing else, also when it rolls back.
+    """
 
     id: str
     stack_id: str
     changes: tuple[str, ...]
     is_first: bool = False
+    resources: frozenset[str] = frozenset()
 
 
 class Stack:
@@ -47,7 +52,11 @@ class Stack:
         self._clock = clock
 
     def read(self) -> StackState | None:
-        """Return the stack as it is, or None when there is none."""
+        """Return the stack as it is, or None when there is none.
+
+        One that is only under review has no resource: a change set of it failed or was never carried out.
+        The next creation goes on with it.
+        """
         try:
             with translated(f"reading stack `{self.name}`"):
                 found = self._client.describe_stacks(StackName=self.name)["Stacks"][0]
@@ -75,46 +84,87 @@ class Stack:
 
         A first creation that fails is deleted: a stack left in ROLLBACK_COMPLETE refuses every change.
         Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
-        Raises DeployerError when the template or a parameter is refused.
+        Raises DeployerError when the template or a parameter is refused; exit 5 when the stack itself is in
+        a state in which it takes no change.
         """
         name = f"deployer-{int(self._clock.now() * 1000)}"
         options: Any = {"RoleARN": role_arn} if role_arn else {}
         if not exists:
             options["OnStackFailure"] = "DELETE"
-        with translated(f"proposing a change of stack `{self.name}`"):
-            created = self._client.create_change_set(
-                StackName=self.name,
-                ChangeSetName=name,
-                ChangeSetType="UPDATE" if exists else "CREATE",
-                TemplateBody=template,
-                Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
-                Capabilities=["CAPABILITY_NAMED_IAM"],
-                **options,
-            )
+        try:
+            with translated(f"proposing a change of stack `{self.name}`"):
+                created = self._client.create_change_set(
+                    StackName=self.name,
+                    ChangeSetName=name,
+                    ChangeSetType="UPDATE" if exists else "CREATE",
+                    TemplateBody=template,
+                    Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+                    Capabilities=["CAPABILITY_NAMED_IAM"],
+                    **options,
+                )
+        except DeployerError as error:
+            status = stack_states.refused_status(error.found or "")
+            raise (stack_states.refusal(self.name, status or "") or error) from error
         described = self._poll_change_set(created["Id"])
         if described["Status"] == "FAILED":
             reason = described.get("StatusReason", "")
-            with translated("discarding the change set"):
-                self._client.delete_change_set(ChangeSetName=created["Id"], StackName=self.name)
-            if any(text in reason for text in _NO_CHANGE):
+            is_empty = any(text in reason for text in _NO_CHANGE)
+            found = "" if is_empty else self._why_invalid(reason, ChangeSetName=created["Id"])
+            self._discard(created["Id"])
+            if is_empty:
                 return None
             raise DeployerError(
                 f"CloudFormation refuses the change of stack `{self.name}`",
-                found=reason,
+                found=found,
                 hint="cfn-lint infra/service.yaml infra/bootstrap.yaml",
             )
-        lines = [_line(change) for change in described.get("Changes", [])]
-        return ChangeSet(created["Id"], created["StackId"], tuple(lines), is_first=not exists)
+        changes = described.get("Changes", [])
+        return ChangeSet(
+            created["Id"],
+            created["StackId"],
+            tuple(_line(change) for change in changes),
+            is_first=not exists,
+            resources=frozenset(change["ResourceChange"]["LogicalResourceId"] for change in changes),
+        )
 
-    def execute(self, change_set: ChangeSet, *, say: Callable[[str], None]) -> StackState:
+    def discard(self, change_set: ChangeSet) -> None:
+        """Delete a change set that is not to be carried out."""
+        self._discard(change_set.id)
+
+    def _discard(self, identifier: str) -> None:
+        with translated("discarding the change set"):
+            self._client.delete_change_set(ChangeSetName=identifier, StackName=self.name)
+
+    def _why_invalid(self, reason: str, **which: Any) -> str:
+        """Return what CloudFormation's validation found before it changed anything; else `reason`.
+
+        The answers to other calls only say that DescribeEvents knows.
+        Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeEvents.html
+        """
+        try:
+            with translated("asking CloudFormation for its reasons"):
+                events = self._client.describe_events(Filters={"FailedEvents": True}, **which)
+        except DeployerError as error:
+            return "\n".join(filter(None, [reason, error.what, error.found]))
+        return stack_states.validation_errors(events.get("OperationEvents", [])) or reason
+
+    def execute(
+        self,
+        change_set: ChangeSet,
+        *,
+        say: Callable[[str], None],
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> StackState:
         """Carry a change set out, wait for the end (at most 30 minutes) and return the stack.
 
+        `meanwhile` is called each time before the stack's status is read, every two seconds.
         Raises DeployerError with CloudFormation's first reason when it rolled back or deleted the stack.
         """
         with translated(f"changing stack `{self.name}`"):
             self._client.execute_change_set(ChangeSetName=change_set.id, StackName=self.name)
         waited_s, told, told_s = 0.0, "", 0.0
         while waited_s <= _TIMEOUT_S:
+            meanwhile()
             status, reason = self._status(change_set.stack_id)
             if status != told:
                 say(f"stack {self.name}: {status}")
@@ -158,29 +208,32 @@ class Stack:
             waited_s += _POLL_S
 
     def _failure(self, change_set: ChangeSet, status: str, reason: str) -> DeployerError:
-        first = self._first_failure(change_set.stack_id)
+        events = self._events(change_set.stack_id)
+        first = stack_states.first_failure(events)
+        if "DescribeEvents" in f"{first} {reason}":
+            first = self._why_invalid(first, StackName=change_set.stack_id)
         end = f"{status}: {reason or 'CloudFormation gives no reason'}"
         # What keeps a stack from being deleted is another reason than why it failed, and both are needed.
         found = f"{first}\n{end}" if first and status == "DELETE_FAILED" else first or end
+        left = stack_states.left_behind(events) if status == "DELETE_COMPLETE" else ()
+        found += "".join(f"\nleft behind: {what}" for what, _ in left)
+        refused = stack_states.refusal(self.name, status)
+        hint = refused.hint if refused else "docs/runbook.md, section Stack"
         return DeployerError(
             f"stack `{self.name}` {_DELETION_ENDS.get(status, 'could not be changed')}",
             found=found,
-            hint="docs/runbook.md, section Stack",
+            hint="; ".join([*(command for _, command in left), "then release again"]) if left else hint,
         )
 
-    def _first_failure(self, stack_id: str) -> str:
+    def _events(self, stack_id: str) -> list[Any]:
         try:
             with translated("reading the stack's events"):
-                events = self._client.describe_stack_events(StackName=stack_id)["StackEvents"]
+                pages = self._client.get_paginator("describe_stack_events").paginate(StackName=stack_id)
+                return [event for page in pages for event in page["StackEvents"]]
         except DeployerError as error:
             if _says_missing(error):
-                return ""
+                return []
             raise
-        for event in reversed(events):
-            reason = event.get("ResourceStatusReason", "")
-            if event.get("ResourceStatus", "").endswith("FAILED") and "cancelled" not in reason:
-                return f"{event['LogicalResourceId']}: {reason}"
-        return ""
 
 
 def stack_of(context: Context, aws: Aws) -> Stack:

@@ -6,11 +6,13 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from deployer.aws import stack_states
 from deployer.aws.client import Aws
 from deployer.aws.errors import NotFound
 from deployer.aws.observed import Observed
-from deployer.aws.stack import Stack
+from deployer.aws.stack import ChangeSet, Stack
 from deployer.errors import DeployerError, Exit
+from deployer.release import keep
 from deployer.release import plan as plans
 from deployer.release import template as templates
 
@@ -55,9 +57,12 @@ class Release:
 def apply(aws: Aws, stack: Stack, release: Release, *, say: Say) -> Applied:
     """Carry out the plan in its order: stack, code, version. Repeating it changes nothing.
 
-    Raises DeployerError: exit 5 while traffic is being shifted, exit 1 when AWS refuses.
+    The alias is not written. Raises DeployerError: exit 5 while traffic is being shifted or when the stack
+    takes no change, exit 1 when AWS refuses or somebody moved the alias meanwhile.
     """
     observed = observe(aws, stack)
+    if observed.stack and (refused := stack_states.refusal(stack.name, observed.stack.status)):
+        raise refused
     plan = plans.make(release.desired, observed)
     running = _running_version(aws, release, observed)
     if running is not None:
@@ -65,17 +70,19 @@ def apply(aws: Aws, stack: Stack, release: Release, *, say: Say) -> Applied:
         return Applied(running, is_live=False)
     if plan.blocked:
         raise DeployerError(
-            "nothing was changed, because traffic is being shifted",
-            found=f"found that {plan.blocked}, expected all traffic on one version",
+            "nothing was changed, because traffic is being shifted or the stack is being changed",
+            found=f"found that {plan.blocked}, expected all traffic on one version and a stack at rest",
             hint="deployer status, then `deployer rollout resume` or `deployer rollback`",
             exit_code=Exit.REFUSED,
         )
     if observed.stack is None:
         return _create(aws, stack, release, say)
+    is_changed = False
     for action in plan.actions:
         match action:
             case plans.UpdateStack():
-                _change_stack(stack, release, observed, say)
+                _change_stack(aws, stack, release, observed, say)
+                is_changed = True
             case plans.RepairFunction(changes):
                 raise DeployerError(
                     "the function was changed outside this repository",
@@ -84,6 +91,7 @@ def apply(aws: Aws, stack: Stack, release: Release, *, say: Say) -> Applied:
                 )
             case plans.UpdateCode(_, wanted):
                 aws.wait_updated()
+                keep.require_unmoved(aws, observed.alias, since="during the apply", is_changed=is_changed)
                 say(f"updating $LATEST to {wanted[:19]}…")
                 assert release.desired.image_uri is not None  # noqa: S101 - UpdateCode exists only with it
                 aws.update_code(release.desired.image_uri, revision=aws.function().revision)
@@ -107,27 +115,58 @@ def _create(aws: Aws, stack: Stack, release: Release, say: Say) -> Applied:
             f"stack `{stack.name}` does not exist, and the first deployment needs an image",
             hint="deployer apply --image REPOSITORY@sha256:…",
         )
-    _change_stack(stack, release, Observed(stack=None), say)
+    _change_stack(aws, stack, release, Observed(stack=None), say)
     version = aws.alias().routing.stable
     say(f"first release: alias live points at version {version}")
     return Applied(version, is_live=True)
 
 
-def _change_stack(stack: Stack, release: Release, observed: Observed, say: Say) -> None:
-    desired = release.desired
-    parameters = {**desired.parameters, **plans.live_parameters(observed, desired.image_uri or "")}
-    change_set = stack.propose(
-        templates.render(desired.template, name="infra/service.yaml"),
-        parameters,
-        exists=observed.stack is not None,
-        role_arn=release.stack_role_arn,
+def _change_stack(aws: Aws, stack: Stack, release: Release, observed: Observed, say: Say) -> None:
+    """Propose and carry out a change that leaves the alias alone, unless the template itself changes it."""
+    change_set = _propose(stack, release, observed)
+    is_touched = (
+        change_set is not None and observed.alias is not None and keep.RESOURCE in change_set.resources
     )
+    if change_set is not None and is_touched:
+        stack.discard(change_set)
+        change_set = _propose(stack, release, observed, is_alias_touched=True)
     if change_set is None:
         say(f"stack {stack.name}: CloudFormation finds nothing to change")
         return
     for line in change_set.changes:
         say(f"  {line}")
-    stack.execute(change_set, say=say)
+    before = observed.alias
+    try:
+        keep.require_unmoved(aws, before, since="while the change was prepared", is_changed=False)
+    except DeployerError:
+        stack.discard(change_set)
+        raise
+    if is_touched:
+        _execute_watched(aws, stack, change_set, observed, say)
+    else:
+        stack.execute(change_set, say=say)
+    keep.require_unmoved(aws, before, since="while the stack was changed", is_changed=True)
+
+
+def _execute_watched(aws: Aws, stack: Stack, change_set: ChangeSet, observed: Observed, say: Say) -> None:
+    watch = keep.Watch(aws, observed)
+    try:
+        stack.execute(change_set, say=say, meanwhile=watch.look)
+    finally:
+        watch.restore(say)
+
+
+def _propose(
+    stack: Stack, release: Release, observed: Observed, *, is_alias_touched: bool = False
+) -> ChangeSet | None:
+    desired = release.desired
+    live = plans.live_parameters(observed, desired.image_uri or "", is_alias_touched=is_alias_touched)
+    return stack.propose(
+        templates.render(desired.template, name="infra/service.yaml"),
+        {**desired.parameters, **live},
+        exists=observed.stack is not None,
+        role_arn=release.stack_role_arn,
+    )
 
 
 def _publish(aws: Aws, release: Release, observed: Observed, *, changed: bool, say: Say) -> Applied:

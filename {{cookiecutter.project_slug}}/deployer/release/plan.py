@@ -1,7 +1,7 @@
 """What is wanted against what is live -> the actions that close the gap. Pure.
 
 An empty plan means there is no drift. The stack's three live parameters (image, alias version, alias
-description) are filled from what is live and are never compared: the deployer changes them, not the stack.
+description) are never compared: the deployer changes what they speak of, not the stack.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.aws import stack_states
 from deployer.aws.observed import FunctionState, Observed, StackState
 from deployer.config import Config
 
-# Filled from what is live, never compared.
+# Filled by `live_parameters`, never compared.
 LIVE_PARAMETERS = ("ImageUri", "LiveVersion", "LiveDescription")
 
 
@@ -102,18 +103,21 @@ def parameters(config: Config, environment: str) -> dict[str, str]:
     }
 
 
-def live_parameters(observed: Observed, image_uri: str) -> dict[str, str]:
+def live_parameters(observed: Observed, image_uri: str, *, is_alias_touched: bool = False) -> dict[str, str]:
     """Return the parameters that keep a stack update from moving traffic.
 
-    `image_uri` is used on the very first deployment only; afterwards the image is the live version's.
+    The alias's are those of the stack's last update: what has not changed CloudFormation does not write, not
+    even when it rolls an update back, and its UpdateAlias knows no RevisionId. Only where the template itself
+    changes the alias (`is_alias_touched`) are they what is live. The image is the live version's; `image_uri`
+    is used on the very first deployment only.
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks.html
     """
-    if observed.alias is None:
+    if observed.alias is None or observed.stack is None:
         return {"ImageUri": image_uri, "LiveVersion": "", "LiveDescription": ""}
-    return {
-        "ImageUri": observed.live_image_uri or image_uri,
-        "LiveVersion": observed.alias.routing.stable,
-        "LiveDescription": observed.alias.description,
-    }
+    before, alias = observed.stack.parameters, observed.alias
+    kept = {name: before.get(name, "") for name in ("LiveVersion", "LiveDescription")}
+    live = {"LiveVersion": alias.routing.stable, "LiveDescription": alias.description}
+    return {"ImageUri": observed.live_image_uri or image_uri, **(live if is_alias_touched else kept)}
 
 
 def make(desired: Desired, observed: Observed) -> Plan:
@@ -121,6 +125,8 @@ def make(desired: Desired, observed: Observed) -> Plan:
     name = desired.parameters["FunctionName"]
     if observed.stack is None:
         return Plan((CreateStack(name),))
+    if stack_states.state_in_words(observed.stack.status):
+        return Plan((CreateStack(name),), _blocked(observed))
     actions: list[Action] = []
     stack_changes = _stack_changes(desired, observed.stack)
     if stack_changes:
@@ -145,6 +151,8 @@ def make(desired: Desired, observed: Observed) -> Plan:
 def _blocked(observed: Observed) -> str | None:
     """Return why nothing may be changed now: traffic is being shifted, or the stack is being changed."""
     alias = observed.alias
+    if observed.stack and (words := stack_states.state_in_words(observed.stack.status)):
+        return f"the stack is {observed.stack.status}: {words}"
     if alias is not None and alias.routing.canary is not None:
         return f"the alias sends {alias.routing.weight_pct} % to version {alias.routing.canary}"
     if alias is not None and alias.marker is not None and alias.marker.is_active:

@@ -1,0 +1,178 @@
+"""A stack that cannot be changed, a change that is refused, what is left behind: each said in its own words."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.stub import ANY, Stubber
+
+from deployer.aws import stack_states
+from deployer.aws.client import Aws
+from deployer.aws.stack import ChangeSet, Stack
+from deployer.errors import DeployerError, Exit
+from engine.fakes import VirtualClock
+
+STACK_ID = "arn:aws:cloudformation:eu-west-1:123456789012:stack/s/1"
+CHANGE_SET = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/c/2"
+CREATED = {"Id": CHANGE_SET, "StackId": STACK_ID}
+# As CloudFormation says it: it names the call that knows more.
+EARLY = (
+    "The following hook(s)/validation failed: [AWS::EarlyValidation::ResourceExistenceCheck]. To troubleshoot "
+    "Early Validation errors, use the DescribeEvents API for detailed failure information."
+)
+FAILED = {"EventId": "1", "StackId": STACK_ID, "OperationStatus": "FAILED", "Timestamp": 0}
+EXISTS = {
+    **FAILED,
+    "EventType": "VALIDATION_ERROR",
+    "LogicalResourceId": "SourceBucket",
+    "ResourceType": "AWS::S3::Bucket",
+    "ValidationFailureMode": "FAIL",
+    "ValidationName": "NAME_CONFLICT_VALIDATION",
+    "ValidationStatus": "FAILED",
+    "ValidationStatusReason": "Resource of type 'AWS::S3::Bucket' with identifier 'pictures' already exists.",
+    "ValidationPath": "/Resources/SourceBucket",
+}
+WARNS = {**EXISTS, "ValidationFailureMode": "WARN", "ValidationStatusReason": "a warning"}
+SAID = (
+    "SourceBucket: Resource of type 'AWS::S3::Bucket' with identifier 'pictures' already exists. "
+    "(at /Resources/SourceBucket)"
+)
+
+
+@pytest.fixture
+def stack(monkeypatch):
+    """Return a stack whose client can only be called through stubs."""
+    for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    return Stack(Aws("fn", "eu-west-1").cloudformation, "s", VirtualClock())
+
+
+@pytest.fixture
+def stub(stack):
+    """Return the stub of its client; every queued answer must have been asked for."""
+    with Stubber(stack._client) as made:
+        yield made
+        made.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "verb"),
+    [
+        ("ROLLBACK_COMPLETE", "its first deployment failed and was undone", "delete-stack"),
+        ("ROLLBACK_FAILED", "its first deployment failed and could not be undone", "delete-stack"),
+        ("CREATE_FAILED", "its first deployment failed and was left as it was", "delete-stack"),
+        ("DELETE_FAILED", "one of its resources could not be", "delete-stack"),
+        ("UPDATE_ROLLBACK_FAILED", "an update failed and could not be undone", "continue-update-rollback"),
+    ],
+)
+def test_a_refused_change_names_state_and_way_on(stack, stub, status, words, verb):
+    """When CloudFormation refuses a change because of the stack's state, the error is that state in words."""
+    text = f"Stack:{STACK_ID} is in {status} state and can not be updated."
+    stub.add_client_error("create_change_set", "ValidationError", text)
+    with pytest.raises(DeployerError, match=words) as caught:
+        stack.propose("template", {}, exists=True)
+    assert caught.value.exit_code == Exit.REFUSED
+    assert caught.value.found == f"found {status}, expected a stack that was created or updated"
+    assert caught.value.hint.startswith(f"aws cloudformation {verb} --stack-name s, then ")
+
+
+@pytest.mark.parametrize("status", ["CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"])
+def test_a_usable_state_is_none(status):
+    """A stack at rest is not refused, also after an update that was undone."""
+    assert stack_states.refusal("s", status) is None
+    assert stack_states.state_in_words(status) is None
+
+
+def test_a_stack_under_review_is_created(stack, stub):
+    """What a failed or forgotten change set left behind counts as no stack, and the creation goes on with it."""
+    status = {"StackName": "s", "CreationTime": 0, "StackStatus": "REVIEW_IN_PROGRESS"}
+    stub.add_response("describe_stacks", {"Stacks": [status]})
+    found = stack.read()
+    assert found is None
+    expected = {
+        "StackName": "s",
+        "ChangeSetName": ANY,
+        "ChangeSetType": "CREATE",
+        "OnStackFailure": "DELETE",
+        "TemplateBody": "template",
+        "Parameters": [],
+        "Capabilities": ["CAPABILITY_NAMED_IAM"],
+    }
+    stub.add_response("create_change_set", CREATED, expected)
+    stub.add_response("describe_change_set", {"Status": "CREATE_COMPLETE"})
+    assert stack.propose("template", {}, exists=found is not None).is_first
+
+
+def test_early_validation_is_asked_for_its_reason(stack, stub):
+    """A change set that validation refuses shows resource, reason and place, and is discarded; warnings are not."""
+    stub.add_response("create_change_set", CREATED)
+    stub.add_response("describe_change_set", {"Status": "FAILED", "StatusReason": EARLY})
+    asked = {"ChangeSetName": CHANGE_SET, "Filters": {"FailedEvents": True}}
+    stub.add_response("describe_events", {"OperationEvents": [WARNS, EXISTS, EXISTS]}, asked)
+    stub.add_response("delete_change_set", {}, {"ChangeSetName": CHANGE_SET, "StackName": "s"})
+    with pytest.raises(DeployerError, match="refuses the change of stack `s`") as caught:
+        stack.propose("template", {}, exists=True)
+    assert caught.value.found == SAID
+
+
+def test_without_the_right_to_ask_both_are_told(stack, stub):
+    """A role that may not call DescribeEvents sees what CloudFormation said, and the call it may not make."""
+    stub.add_response("create_change_set", CREATED)
+    stub.add_response("describe_change_set", {"Status": "FAILED", "StatusReason": EARLY})
+    stub.add_client_error("describe_events", "AccessDenied", "no")
+    stub.add_response("delete_change_set", {})
+    with pytest.raises(DeployerError) as caught:
+        stack.propose("template", {}, exists=True)
+    assert caught.value.found.startswith(EARLY)
+    assert "not allowed" in caught.value.found
+
+
+def test_validation_while_it_is_carried_out_is_asked_too(stack, stub):
+    """An update that validation ends only points to DescribeEvents; its answer is the error."""
+    event = {"StackId": STACK_ID, "StackName": "s", "EventId": "1", "Timestamp": 0, "LogicalResourceId": "s"}
+    points = "Validation failed with 1 error(s). Call DescribeEvents to retrieve the full list of issues"
+    event |= {"ResourceStatus": "UPDATE_FAILED", "ResourceStatusReason": points}
+    status = {"StackName": "s", "CreationTime": 0, "StackStatus": "UPDATE_ROLLBACK_COMPLETE"}
+    stub.add_response("execute_change_set", {})
+    stub.add_response("describe_stacks", {"Stacks": [status]})
+    stub.add_response("describe_stack_events", {"StackEvents": [event]})
+    asked = {"StackName": STACK_ID, "Filters": {"FailedEvents": True}}
+    stub.add_response("describe_events", {"OperationEvents": [EXISTS]}, asked)
+    with pytest.raises(DeployerError) as caught:
+        stack.execute(ChangeSet(CHANGE_SET, STACK_ID, ()), say=lambda _: None)
+    assert caught.value.found == SAID
+
+
+def test_what_a_deleted_stack_left_behind_is_told(stack, stub):
+    """What CloudFormation retained when it deleted a first stack is named with the command that removes it."""
+    rows = (
+        ("s", "AWS::CloudFormation::Stack", STACK_ID, "DELETE_COMPLETE"),
+        ("SourceBucket", "AWS::S3::Bucket", "s-source-123456789012", "DELETE_SKIPPED"),
+        ("FirstVersion", "AWS::Lambda::Version", "arn:aws:lambda:::s:1", "DELETE_SKIPPED"),
+        ("Table", "AWS::DynamoDB::Table", "s-table", "DELETE_SKIPPED"),
+        ("Role", "AWS::IAM::Role", "s-role", "DELETE_COMPLETE"),
+        ("Function", "AWS::Lambda::Function", "", "CREATE_FAILED"),
+    )
+    common = {"StackId": STACK_ID, "StackName": "s", "EventId": "1", "Timestamp": 0}
+    events = [
+        {**common, "LogicalResourceId": name, "ResourceType": kind, "ResourceStatus": status}
+        | {"PhysicalResourceId": physical, "ResourceStatusReason": "boom" if "FAILED" in status else ""}
+        for name, kind, physical, status in rows
+    ]
+    gone = {"StackName": "s", "CreationTime": 0, "StackStatus": "DELETE_COMPLETE"}
+    stub.add_response("execute_change_set", {})
+    stub.add_response("describe_stacks", {"Stacks": [gone]})
+    # The reason stands on a later page: a stack has more events than one page takes.
+    stub.add_response("describe_stack_events", {"StackEvents": events[:3], "NextToken": "more"})
+    stub.add_response("describe_stack_events", {"StackEvents": events[3:]})
+    with pytest.raises(DeployerError, match="failed and was deleted") as caught:
+        stack.execute(ChangeSet(CHANGE_SET, STACK_ID, (), is_first=True), say=lambda _: None)
+    assert caught.value.found.splitlines() == [
+        "Function: boom",
+        "left behind: AWS::DynamoDB::Table `s-table`",
+        "left behind: AWS::S3::Bucket `s-source-123456789012`",
+    ]
+    assert caught.value.hint == (
+        "delete AWS::DynamoDB::Table s-table in the console; "
+        "aws s3 rb s3://s-source-123456789012; then release again"
+    )
