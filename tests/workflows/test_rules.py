@@ -551,34 +551,6 @@ MUTANTS = {
         "run: deployer scan || true",
         "more than one command",
     ),
-    "the scanner's image is never updated": Mutant(
-        rules.pins_are_kept_moving,
-        DEPENDABOT,
-        "      - /.github/trivy # the scanner\n",
-        "",
-        "docker in /.github/trivy is not covered",
-    ),
-    "the actions are never updated": Mutant(
-        rules.pins_are_kept_moving,
-        DEPENDABOT,
-        "package-ecosystem: github-actions",
-        "package-ecosystem: gomod",
-        "github-actions in / is not covered",
-    ),
-    "the locks are never updated": Mutant(
-        rules.pins_are_kept_moving,
-        DEPENDABOT,
-        "directory: /requirements",
-        "directory: /",
-        "pip in /requirements is not covered",
-    ),
-    "a release is taken on its first day": Mutant(
-        rules.pins_are_kept_moving,
-        DEPENDABOT,
-        "    cooldown:\n      default-days: 7\n",
-        "",
-        "takes releases younger than a week",
-    ),
 }
 
 

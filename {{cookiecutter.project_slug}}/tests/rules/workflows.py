@@ -437,33 +437,6 @@ def files_read_alike(files: Files) -> list[str]:
     return found
 
 
-def pins_are_kept_moving(files: Files) -> list[str]:
-    """Demand that the dependency bot covers every kind of pin, a week after a release."""
-    path = ".github/dependabot.yml"
-    updates = yaml.safe_load(files[path])["updates"]
-    wanted = {
-        ("github-actions", "/"),
-        ("docker", "/"),
-        ("docker", "/.github/trivy"),
-        ("pip", "/requirements"),
-    }
-    covered = {
-        (update["package-ecosystem"], directory)
-        for update in updates
-        for directory in _listed(update.get("directories") or update.get("directory"))
-    }
-    found = [
-        f"{path}: {ecosystem} in {directory} is not covered"
-        for ecosystem, directory in sorted(wanted - covered)
-    ]
-    found += [
-        f"{path}: {update['package-ecosystem']} takes releases younger than a week"
-        for update in updates
-        if update.get("cooldown", {}).get("default-days", 0) < 7
-    ]
-    return found
-
-
 RULES = (
     pull_requests_get_no_credentials,
     actions_are_pinned_once,
@@ -482,5 +455,4 @@ RULES = (
     aws_waits_for_bootstrap,
     one_job_named_pass,
     files_read_alike,
-    pins_are_kept_moving,
 )
