@@ -175,6 +175,35 @@ class Written:
 
 
 @dataclass
+class FakeImages:
+    """The ECR: every image is there, unless given another status; `asked` are the digests asked for."""
+
+    statuses: dict[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+    @property
+    def meta(self) -> FakeImages:
+        """Return what knows the endpoint."""
+        return self
+
+    endpoint_url = "https://api.ecr.eu-west-1.amazonaws.com"
+
+    def describe_images(self, *, imageIds: list[dict[str, str]], filter: object, **_: object) -> object:  # noqa: A002, N803
+        """Describe one image as ECR does, the archive included."""
+        assert filter == {"imageStatus": "ANY"}, "without it ECR leaves out the archive"
+        if self.error:
+            raise self.error
+        digest = imageIds[0]["imageDigest"]
+        self.asked.append(digest)
+        if self.statuses.get(digest) == "gone":
+            _refuse(
+                "ImageNotFoundException", "The image requested does not exist in the specified repository"
+            )
+        return {"imageDetails": [{"imageDigest": digest, "imageStatus": self.statuses.get(digest, "ACTIVE")}]}
+
+
+@dataclass
 class FakeAws:
     """The part of `deployer.aws.Aws` that a release uses, with RevisionIds and Lambda's own refusals."""
 
@@ -194,6 +223,7 @@ class FakeAws:
     transient_s: float = 0.0
     update_s: float = 0.0
     actor: str = "driver"
+    ecr: FakeImages = field(default_factory=FakeImages)
     calls: list[str] = field(default_factory=list)
     events: list[object] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)

@@ -1,9 +1,11 @@
 """Pushing: only what was scanned, and only if the registry then holds exactly that. With a real local ECR."""
 
 import hashlib
+import io
 import json
 import os
 import sys
+import tarfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +16,7 @@ import pytest
 from testbed import local_aws
 
 from deployer.aws.registry import Login, Manifest, Registry
-from deployer.errors import DeployerError
+from deployer.errors import DeployerError, Exit
 from deployer.image import push as pushing
 from deployer.image.build import BuiltImage, inspect_tar
 from engine.image.conftest import Docker, unavailable
@@ -47,12 +49,16 @@ class Candidate:
         (self.out / "scan.json").write_text(text, encoding="utf-8")
 
     def push(
-        self, ecr: pushing.RegistryPort, tag: str = "one", *, allow_unscanned: bool = False
+        self,
+        ecr: pushing.RegistryPort,
+        tag: str = "one",
+        *,
+        config_digest: str | None = None,
+        allow_unscanned: bool = False,
     ) -> pushing.PushedImage:
         """Push as `deployer push` does."""
-        return pushing.push(
-            self.image, ecr=ecr, tag=tag, allow_unscanned=allow_unscanned, say=self.said.append
-        )
+        order = pushing.Order(tag, config_digest, allow_unscanned)
+        return pushing.push(self.image, order, ecr=ecr, say=self.said.append)
 
 
 class FakeRegistry:
@@ -134,8 +140,14 @@ def test_tag_is_never_moved(ecr: Registry, candidate: Candidate, tag: str) -> No
     """A tag that holds another image is refused, and still holds it afterwards."""
     first = candidate.push(ecr, tag)
     candidate.given_image()
-    with pytest.raises(DeployerError, match=f"the image tagged `{tag}` is not the one expected"):
+    with pytest.raises(DeployerError, match=f"tag `{tag}` exists already, and names another") as caught:
         candidate.push(ecr, tag)
+    assert caught.value.exit_code == Exit.REFUSED
+    assert (
+        caught.value.found
+        == f"found config `{first.config_digest}`, expected `{candidate.image.config_digest}`"
+    )
+    assert caught.value.hint
     manifest = ecr.manifest(tag)
     assert manifest
     assert manifest.digest == first.manifest_digest
@@ -216,11 +228,92 @@ def test_manifest_of_one_platform_is_taken(candidate: Candidate, media_type: str
 
 
 def test_registry_that_names_another_digest_is_refused(candidate: Candidate) -> None:
-    """The digest is computed from the manifest's bytes; a registry that says otherwise is not believed."""
+    """The digest is computed from the manifest's bytes; a registry that calls it otherwise is not believed."""
     found = FakeRegistry({"config": {"digest": candidate.image.config_digest}}, pushing.SINGLE_PLATFORM[0])
     found.found = replace(found.found, digest=f"sha256:{'0' * 64}")
-    with pytest.raises(DeployerError, match="digest is not the one expected"):
+    with pytest.raises(DeployerError, match="the digest that the registry names is not the one expected"):
         candidate.push(found)
+    assert not (candidate.out / "push.json").exists()
+
+
+def test_registry_that_lies_after_the_push_is_refused(ecr: Registry, candidate: Candidate, tag: str) -> None:
+    """The push succeeded, and the registry calls what it holds by another digest: nothing is handed on."""
+
+    class Lying:
+        """The real registry, but for the digest it names."""
+
+        repository_uri, login = ecr.repository_uri, ecr.login
+
+        def manifest(self, tag: str) -> Manifest | None:
+            found = ecr.manifest(tag)
+            return replace(found, digest=f"sha256:{'0' * 64}") if found else None
+
+    with pytest.raises(DeployerError, match="the digest that the registry names is not the one expected"):
+        candidate.push(Lying(), tag)
+    assert ecr.manifest(tag) is not None
+    assert not (candidate.out / "push.json").exists()
+
+
+@pytest.mark.parametrize("digest", ["", "sha256:", "latest", f"sha256:{'G' * 64}", f" sha256:{'0' * 64}"])
+def test_a_digest_that_was_not_handed_on_is_a_usage_error(candidate: Candidate, digest: str) -> None:
+    """An empty or mangled output of the job that scanned is refused, and never means: any image."""
+    nobody = FakeRegistry({}, "")
+    with pytest.raises(DeployerError, match="the digest of the scanned image is not known") as caught:
+        candidate.push(nobody, config_digest=digest)
+    assert caught.value.exit_code == Exit.USAGE
+
+
+def test_what_was_scanned_elsewhere_must_be_what_is_pushed(
+    ecr: Registry, candidate: Candidate, tag: str
+) -> None:
+    """A tarball and a scan.json that were both replaced agree with each other, and not with the job that scanned."""
+    scanned = candidate.image.config_digest
+    candidate.given_image()
+    with pytest.raises(DeployerError, match="the image is not the one that was scanned") as caught:
+        candidate.push(ecr, tag, config_digest=scanned)
+    assert caught.value.found == (
+        f"found `{candidate.image.config_digest}` in `{candidate.image.tar}`, expected `{scanned}`"
+    )
+    assert ecr.manifest(tag) is None
+    assert candidate.push(ecr, tag, config_digest=candidate.image.config_digest).scan == "clean"
+
+
+def test_a_forged_scan_is_refused(ecr: Registry, candidate: Candidate, tag: str) -> None:
+    """A scan.json that calls another digest clean does not help an image, nor does the right digest beside it."""
+    candidate.given_scan("clean", digest=f"sha256:{'0' * 64}")
+    with pytest.raises(DeployerError, match="the image that was scanned is not the one to push"):
+        candidate.push(ecr, tag, config_digest=candidate.image.config_digest)
+    assert ecr.manifest(tag) is None
+
+
+def test_a_layer_that_was_replaced_is_refused(ecr: Registry, candidate: Candidate, tag: str) -> None:
+    """A tarball whose config is the scanned one, but not its layer, reaches no registry."""
+    tamper(candidate.image.tar)
+    assert inspect_tar(candidate.image.tar)[0] == candidate.image.config_digest
+    with pytest.raises(DeployerError, match="holds another layer than the image that was built") as caught:
+        candidate.push(ecr, tag, config_digest=candidate.image.config_digest)
+    assert caught.value.hint == "deployer build"
+    assert ecr.manifest(tag) is None
+
+
+def tamper(tar: Path) -> None:
+    """Put another layer into an archive, and leave everything else as it is."""
+    whole = {}
+    with tarfile.open(tar) as archive:
+        [entry] = json.loads(archive.extractfile("manifest.json").read())  # type: ignore[union-attr]
+        for member in archive.getmembers():
+            file = archive.extractfile(member) if member.isfile() else None
+            whole[member.name] = file.read() if file else None
+    layer = whole[entry["Layers"][0]]
+    assert layer is not None
+    with tarfile.open(tar, "w") as archive:
+        for name, body in whole.items():
+            if body is None:
+                continue
+            changed = bytes(len(layer)) if name == entry["Layers"][0] else body
+            member = tarfile.TarInfo(name)
+            member.size = len(changed)
+            archive.addfile(member, io.BytesIO(changed))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the client that watches is a shell script")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from deployer import github
 from deployer.aws.client import Aws, reach
 from deployer.aws.errors import NotFound
+from deployer.aws.registry import require_pullable
 from deployer.aws.stack import stack_of
 from deployer.context import Context
 from deployer.drivers import codedeploy, costs
@@ -34,6 +35,7 @@ def plan(context: Context, image_uri: str | None) -> Exit:
     """Print what `apply` and the rollout would do, and what the rollout can prove with the traffic."""
     wanted = desired(context, _checked(image_uri))
     aws = reach(context)
+    _require_pullable(aws, wanted)
     observed = observe(aws, stack_of(context, aws))
     text = report.describe_plan(plans.make(wanted, observed))
     text += f"\n\n{samples.outlook(samples.load(context.root))}"
@@ -72,6 +74,7 @@ def apply_plan(context: Context, image_uri: str | None, stack_role_arn: str | No
     """Change stack and code, publish a version; outputs `version` and `is_live`."""
     wanted = desired(context, _checked(image_uri))
     aws = reach(context)
+    _require_pullable(aws, wanted)
     environ = context.output.environ
     description = " ".join(
         part
@@ -93,6 +96,8 @@ def rollback(context: Context, reason: str, to: str | None, only_owner: str | No
         return Exit.DONE
     if to is not None:
         aws.describe_version(to)
+    if only_owner is None:
+        _require_way_back(context, aws, to)
     done = rollout.roll_back(aws, reason=reason, only_owner=only_owner, to=to)
     if done.version is None or done.write is None:
         context.output.say(done.reason)
@@ -101,6 +106,35 @@ def rollback(context: Context, reason: str, to: str | None, only_owner: str | No
     context.output.say_decision(f"roll back  all traffic is on version {done.version}: {reason}")
     after_write(context, aws, done.write, reason)
     return Exit.DONE
+
+
+def _require_way_back(context: Context, aws: Aws, to: str | None) -> None:
+    """Refuse a version whose image cannot be pulled any more (exit 5).
+
+    Not one that serves already, and not because it could not be found out: a rollback is for bad times.
+    """
+    try:
+        alias = aws.alias()
+        version = to or rollout.earlier_version(alias)
+        if version is None or version in (alias.routing.stable, alias.routing.canary):
+            return
+        image_uri = aws.image_of(version)
+    except DeployerError as error:
+        context.output.say(f"not checked whether the image can be pulled: {error.what}")
+        return
+    try:
+        require_pullable(aws.ecr, image_uri)
+    except DeployerError as error:
+        if error.exit_code == Exit.REFUSED:
+            error.hint = f"{error.hint}; or deployer rollback --to ANOTHER VERSION"
+            raise
+        context.output.say(f"not checked whether the image can be pulled: {error.what}")
+
+
+def _require_pullable(aws: Aws, wanted: plans.Desired) -> None:
+    """Refuse an image that Lambda could not pull (exit 5), before anything is changed."""
+    if wanted.image_uri is not None:
+        require_pullable(aws.ecr, wanted.image_uri)
 
 
 def watch(context: Context) -> Exit:

@@ -43,7 +43,7 @@ def build(context: Context) -> Exit:
 
 
 def scan(context: Context, *, download: bool) -> Exit:
-    """Scan the saved image; exit 1 unless the scanner found it clean."""
+    """Scan the saved image and output its config digest; exit 1 unless the scanner found it clean."""
     cache_dir = os.environ.get("TRIVY_CACHE_DIR")
     options = scanner.Options(
         image=os.environ.get("TRIVY_IMAGE") or None,
@@ -57,11 +57,14 @@ def scan(context: Context, *, download: bool) -> Exit:
     result = scanner.scan(context.config, built, options=options, now=now, say=context.output.say)
     context.output.summarize(findings.summary(result))
     findings.require_clean(result)
+    context.output.set_output("config_digest", result.config_digest)
     context.output.say(f"scan       {result.status}: {result.reason}")
     return Exit.DONE
 
 
-def push(context: Context, tag: str | None, *, allow_unscanned: bool) -> Exit:
+def push(
+    context: Context, tag: str | None, *, config_digest: str | None = None, allow_unscanned: bool
+) -> Exit:
     """Push the scanned image; outputs `image_uri`, the one value the release goes on with."""
     aws = reach(context)
     registry = Registry(aws.ecr, context.config.function.name)
@@ -70,9 +73,8 @@ def push(context: Context, tag: str | None, *, allow_unscanned: bool) -> Exit:
     label = tag or f"{environ.get('GITHUB_SHA', '')[:12] or commit()}-{run}-{attempt}"
     pushed = pushing.push(
         image.load(_out(context)),
+        pushing.Order(label, config_digest, allow_unscanned),
         ecr=registry,
-        tag=label,
-        allow_unscanned=allow_unscanned,
         say=context.output.say,
     )
     context.output.set_output("image_uri", pushed.image_uri)

@@ -165,12 +165,20 @@ def push(
     ctx: typer.Context,
     config: ConfigPath = SETTINGS,
     tag: Annotated[str | None, typer.Option(help="Label of the image; default: COMMIT-RUN-ATTEMPT.")] = None,
+    config_digest: Annotated[
+        str | None, typer.Option(help="What the job that scanned says it scanned; nothing else is pushed.")
+    ] = None,
     allow_unscanned: Annotated[
         bool, typer.Option("--allow-unscanned", help="Push an image no scanner has looked at; says so.")
     ] = False,
 ) -> int:
     """Push the scanned image to ECR and print its digest."""
-    return image_commands.push(context_of(ctx, PRODUCTION, config), tag, allow_unscanned=allow_unscanned)
+    return image_commands.push(
+        context_of(ctx, PRODUCTION, config),
+        tag,
+        config_digest=config_digest,
+        allow_unscanned=allow_unscanned,
+    )
 
 
 @app.command()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import itertools
 import json
 import os
 import re
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from deployer.config import Config
 from deployer.errors import DeployerError
@@ -155,6 +159,41 @@ def inspect_tar(tar: Path) -> tuple[str, str]:
             hint="deployer build",
         )
     return f"sha256:{digest}", platform
+
+
+def verify_layers(tar: Path) -> None:
+    """Raise DeployerError unless each layer is the one that the config names; the config has its digest.
+
+    Some engines load a layer from a tarball without comparing it, or keep one they have under the same name.
+    Source: https://github.com/opencontainers/image-spec/blob/main/config.md
+    """
+    try:
+        with tarfile.open(tar) as archive:
+            [entry] = json.loads(_member(archive, "manifest.json"))
+            expected = json.loads(_member(archive, entry["Config"]))["rootfs"]["diff_ids"]
+            found = [_layer_digest(archive, name) for name in entry["Layers"]]
+    except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError, KeyError, TypeError) as error:
+        raise DeployerError(
+            f"`{tar}` is not an archive of one image", found=f"{error!r}", hint="deployer build"
+        ) from error
+    if found != expected:
+        wrong = next((f for f, e in itertools.zip_longest(found, expected) if f != e), None)
+        raise DeployerError(
+            f"`{tar}` holds another layer than the image that was built",
+            found=f"found `{wrong or 'one layer less'}`, expected what the config `{entry['Config']}` names",
+            hint="deployer build",
+        )
+
+
+def _layer_digest(archive: tarfile.TarFile, name: str) -> str:
+    """Return `sha256:…` of a layer's tar, unpacked where it is compressed."""
+    file = archive.extractfile(name)
+    if file is None:
+        raise KeyError(name)
+    is_packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    whole: Any = gzip.GzipFile(fileobj=file) if is_packed else file
+    return f"sha256:{hashlib.file_digest(whole, 'sha256').hexdigest()}"
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:

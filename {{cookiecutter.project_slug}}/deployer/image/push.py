@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from deployer.errors import DeployerError
-from deployer.image.build import BuiltImage, ensure_loaded
+from deployer.errors import DeployerError, Exit
+from deployer.image.build import BuiltImage, ensure_loaded, verify_layers
 from deployer.image.docker import Say, find_docker, must, private_docker_config, run
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ SINGLE_PLATFORM = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
 )
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class RegistryPort(Protocol):
@@ -36,6 +38,19 @@ class RegistryPort(Protocol):
 
 
 @dataclass(frozen=True)
+class Order:
+    """What is to be pushed: under which tag, which image, and whether it may be one no scanner has seen.
+
+    `config_digest` is what another job says was scanned: the tarball and `scan.json`, which came a longer
+    way, must agree with it. None where nobody says.
+    """
+
+    tag: str
+    config_digest: str | None = None
+    allow_unscanned: bool = False
+
+
+@dataclass(frozen=True)
 class PushedImage:
     """An image in the registry. `scan` is `clean`, or `not-scanned` where that was allowed."""
 
@@ -46,21 +61,24 @@ class PushedImage:
     scan: str
 
 
-def push(
-    image: BuiltImage, *, ecr: RegistryPort, tag: str, allow_unscanned: bool = False, say: Say
-) -> PushedImage:
+def push(image: BuiltImage, order: Order, *, ecr: RegistryPort, say: Say) -> PushedImage:
     """Push the scanned image and prove that the registry holds that one; writes `push.json` next to it.
 
-    Pushing the same image under the same tag again changes nothing. `allow_unscanned` lets an image
-    through that could not be scanned, never a vulnerable one. Raises DeployerError.
+    Pushing the same image under the same tag again changes nothing. An image that could not be scanned may be
+    allowed, never a vulnerable one. Raises DeployerError; exit 5 when the tag names another image.
     """
-    scan = _scan_status(image, allow_unscanned=allow_unscanned)
+    tag = order.tag
+    _require_digest(image, order.config_digest)
+    scan = _scan_status(image, allow_unscanned=order.allow_unscanned)
+    verify_layers(image.tar)
     if scan != "clean":
         say(f"pushing an image that was NOT SCANNED: {image.reference}")
     uri = ecr.repository_uri()
-    if ecr.manifest(tag) is None:
+    there = ecr.manifest(tag)
+    if there is None:
         _push_new(image, ecr.login(), f"{uri}:{tag}", say)
     else:
+        _require_same(there, image, tag)
         say(f"{uri}:{tag} is there already")
     found = ecr.manifest(tag)
     if found is None:
@@ -79,6 +97,25 @@ def push(
     text = json.dumps(asdict(pushed), indent=2)
     (image.tar.parent / "push.json").write_text(text + "\n", encoding="utf-8")
     return pushed
+
+
+def _require_digest(image: BuiltImage, expected: str | None) -> None:
+    """Refuse a tarball that is not what the job that scanned says it scanned."""
+    if expected is None:
+        return
+    if not _DIGEST.fullmatch(expected):
+        raise DeployerError(
+            "the digest of the scanned image is not known",
+            found=f"found --config-digest `{expected}`, expected sha256: and 64 hexadecimal digits",
+            hint="hand on the output `config_digest` of `deployer scan`",
+            exit_code=Exit.USAGE,
+        )
+    if image.config_digest != expected:
+        raise DeployerError(
+            "the image is not the one that was scanned",
+            found=f"found `{image.config_digest}` in `{image.tar}`, expected `{expected}`",
+            hint="re-run all jobs: what was scanned was replaced on its way",
+        )
 
 
 def _scan_status(image: BuiltImage, *, allow_unscanned: bool) -> str:
@@ -118,6 +155,19 @@ def _push_new(image: BuiltImage, login: Login, target: str, say: Say) -> None:
         must(run([*docker, "push", target], env=env, timeout_s=3600), f"`{target}` cannot be pushed")
 
 
+def _require_same(found: Manifest, image: BuiltImage, tag: str) -> None:
+    """Refuse a tag that names another image already. One for several platforms is judged later, as it is."""
+    config = json.loads(found.body).get("config", {}).get("digest")
+    if config in (None, image.config_digest):
+        return
+    raise DeployerError(
+        f"tag `{tag}` exists already, and names another image",
+        found=f"found config `{config}`, expected `{image.config_digest}`",
+        hint="a tag is never moved: deployer push --tag ANOTHER; nothing was pushed",
+        exit_code=Exit.REFUSED,
+    )
+
+
 def _checked_digest(found: Manifest, image: BuiltImage, tag: str) -> str:
     """Return the manifest's digest after proving that it is this image, for one platform, unchanged."""
     digest = f"sha256:{hashlib.sha256(found.body).hexdigest()}"
@@ -127,7 +177,7 @@ def _checked_digest(found: Manifest, image: BuiltImage, tag: str) -> str:
     for what, value, expected in (
         ("the pushed manifest's media type", found.media_type, " or ".join(SINGLE_PLATFORM)),
         ("the pushed manifest's own media type", media_type, " or ".join(SINGLE_PLATFORM)),
-        ("the pushed manifest's digest", found.digest, digest),
+        ("the digest that the registry names", found.digest, digest),
         (f"the image tagged `{tag}`", config, image.config_digest),
     ):
         if value not in expected.split(" or "):

@@ -270,7 +270,7 @@ def _rollback_write(
     marker, routing = alias.marker, alias.routing
     if only_owner is not None and not (marker and marker.is_active and is_owned_by(marker.id, only_owner)):
         return RolledBack(None, f"no rollout of `{only_owner}` is running: nothing to roll back")
-    target = to or _earlier_version(alias)
+    target = to or earlier_version(alias)
     if target is None:
         raise DeployerError(
             "there is no earlier version to roll back to",
@@ -283,7 +283,7 @@ def _rollback_write(
     return moves.rollback_write(alias, target=target, reason=reason)
 
 
-def _earlier_version(alias: AliasState) -> str | None:
+def earlier_version(alias: AliasState) -> str | None:
     """Return the version a rollback goes to: the stable one while weights are set, else the one before."""
     marker = alias.marker
     if marker is not None and (marker.is_active or marker.state is RolloutState.DONE):
