@@ -130,6 +130,14 @@ def test_new_objects_invoke_the_alias(client: Client, service: Outputs) -> None:
     assert f"arn:aws:s3:::{service['SourceBucket']}" in str(statement["Condition"])
 
 
+def test_an_overwritten_original_can_be_brought_back(client: Client, service: Outputs) -> None:
+    """The deployed source bucket keeps what an object was before."""
+    s3, name = client("s3"), service["SourceBucket"]
+    first = s3.put_object(Bucket=name, Key="kept/a.txt", Body=b"first")["VersionId"]
+    s3.put_object(Bucket=name, Key="kept/a.txt", Body=b"second")
+    assert s3.get_object(Bucket=name, Key="kept/a.txt", VersionId=first)["Body"].read() == b"first"
+
+
 @pytest.mark.parametrize("bucket", ["SourceBucket", "ResizedBucket"])
 def test_buckets_are_private(client: Client, service: Outputs, bucket: str) -> None:
     """Both deployed buckets block public access, are encrypted, and refuse plain HTTP."""

@@ -151,6 +151,52 @@ MUTANTS = {
         "",
         "FailureQueue keeps events for 345600 s, expected 1209600",
     ),
+    "failed events are readable on the disk": Mutant(
+        rules.failed_events_are_kept,
+        "      SqsManagedSseEnabled: true\n",
+        "",
+        "FailureQueue is not encrypted",
+    ),
+    "an overwritten original is gone": Mutant(
+        rules.originals_can_be_brought_back,
+        "      VersioningConfiguration:\n        Status: Enabled\n",
+        "",
+        "SourceBucket loses what is overwritten",
+    ),
+    "versions are no longer kept": Mutant(
+        rules.originals_can_be_brought_back,
+        "      VersioningConfiguration:\n        Status: Enabled\n",
+        "      VersioningConfiguration:\n        Status: Suspended\n",
+        "SourceBucket loses what is overwritten",
+    ),
+    "old versions are paid for without end": Mutant(
+        rules.originals_can_be_brought_back,
+        "            NoncurrentVersionExpiration:\n              NoncurrentDays: 30\n",
+        "",
+        "SourceBucket keeps old versions by []",
+    ),
+    "old versions are gone after a day": Mutant(
+        rules.originals_can_be_brought_back, "NoncurrentDays: 30", "NoncurrentDays: 1", "SourceBucket keeps"
+    ),
+    "Lambda acts for functions of other accounts": Mutant(
+        rules.lambda_assumes_roles_for_this_account,
+        "            Action: sts:AssumeRole\n"
+        "            Condition:\n              StringEquals:\n                aws:SourceAccount: !Ref AWS::AccountId\n",
+        "            Action: sts:AssumeRole\n",
+        "FunctionRole trusts",
+    ),
+    "the account is a pattern": Mutant(
+        rules.lambda_assumes_roles_for_this_account,
+        "              StringEquals:\n                aws:SourceAccount: !Ref AWS::AccountId\n",
+        '              StringLike:\n                aws:SourceAccount: "*"\n',
+        "GuardRole trusts",
+    ),
+    "another service assumes the function's role": Mutant(
+        rules.lambda_assumes_roles_for_this_account,
+        "              Service: lambda.amazonaws.com\n",
+        "              Service: [lambda.amazonaws.com, ec2.amazonaws.com]\n",
+        "RolloutRole trusts",
+    ),
     "logs stay for ever": Mutant(
         rules.logs_expire,
         "      RetentionInDays: !Ref LogRetentionDays\n",

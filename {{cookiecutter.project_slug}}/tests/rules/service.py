@@ -151,6 +151,20 @@ def _bucket(template: Template, name: str) -> Iterator[str]:
     yield from (f"{name} is opened by its policy" for s in statements if s["Effect"] == "Allow")
 
 
+def originals_can_be_brought_back(template: Template) -> list[str]:
+    """Require that a bucket whose objects are the only copy keeps old versions, and not for ever."""
+    problems = []
+    for name, bucket in resources(template, "AWS::S3::Bucket").items():
+        if "NotificationConfiguration" in bucket:
+            if bucket.get("VersioningConfiguration") != {"Status": "Enabled"}:
+                problems.append(f"{name} loses what is overwritten or deleted")
+            rules = bucket.get("LifecycleConfiguration", {}).get("Rules", [])
+            kept = [r["NoncurrentVersionExpiration"] for r in rules if "NoncurrentVersionExpiration" in r]
+            if not kept or any(rule["NoncurrentDays"] < 7 for rule in kept):
+                problems.append(f"{name} keeps old versions by {kept}")
+    return problems
+
+
 def concurrency_is_reserved(template: Template) -> list[str]:
     """Require that a flood of events is bounded by deploy.toml, and cannot starve the guard."""
     return [
@@ -162,7 +176,7 @@ def concurrency_is_reserved(template: Template) -> list[str]:
 
 
 def failed_events_are_kept(template: Template) -> list[str]:
-    """Require that events that failed for good go from the alias to a queue that keeps them for two weeks."""
+    """Require that events that failed for good go from the alias to a queue: for two weeks, and encrypted."""
     configs = resources(template, "AWS::Lambda::EventInvokeConfig")
     problems = [] if configs else ["nothing says where failed events go"]
     for name, config in configs.items():
@@ -172,6 +186,8 @@ def failed_events_are_kept(template: Template) -> list[str]:
         if target != {"Fn::GetAtt": ["FailureQueue", "Arn"]}:
             problems.append(f"{name} sends failed events to {target}")
     queue = resources(template, "AWS::SQS::Queue").get("FailureQueue", {})
+    if queue.get("SqsManagedSseEnabled") is not True and "KmsMasterKeyId" not in queue:
+        problems.append("FailureQueue is not encrypted")
     kept_s = queue.get("MessageRetentionPeriod", 345600)
     if kept_s != 1209600:
         problems.append(f"FailureQueue keeps events for {kept_s} s, expected 1209600")
@@ -226,6 +242,25 @@ def function_has_few_rights(template: Template) -> list[str]:
         if "s3:PutObject" in grant.actions and any(source in str(r) for r in grant.resources):
             problems.append(f"{grant.holder} may write to its own source")
     return problems
+
+
+def lambda_assumes_roles_for_this_account(template: Template) -> list[str]:
+    """Require that each role is Lambda's to assume, for functions of this account only.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    Source: https://github.com/aws/agent-toolkit-for-aws, lambda-trust-policy.json: Lambda sends the account
+    """
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "lambda.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+    }
+    return [
+        f"{name} trusts {role['AssumeRolePolicyDocument']['Statement']}"
+        for name, role in resources(template, "AWS::IAM::Role").items()
+        if role["AssumeRolePolicyDocument"]["Statement"] != [trust]
+    ]
 
 
 def guard_only_moves_the_alias(template: Template) -> list[str]:
@@ -310,11 +345,13 @@ RULES: tuple[Rule, ...] = (
     only_ours_invoke,
     notifications_go_to_the_alias,
     buckets_are_closed,
+    originals_can_be_brought_back,
     concurrency_is_reserved,
     failed_events_are_kept,
     logs_expire,
     alarms_watch_the_alias,
     function_has_few_rights,
+    lambda_assumes_roles_for_this_account,
     guard_only_moves_the_alias,
     rollout_function_only_rolls_out,
     only_our_alarms_publish,
