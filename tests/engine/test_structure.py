@@ -51,7 +51,7 @@ PURE = {
 }
 HOMES = {
     "boto3": {"aws.client"},
-    "botocore": {"aws.client", "aws.errors", "aws.credentials", "aws.stack"},
+    "botocore": {"aws.client", "aws.errors", "aws.credentials", "aws.stack", "aws.tries"},
     "subprocess": {"image.docker", "github", "drivers.package"},
     "rich": {"report.console"},
     "typer": {"cli.main", "cli.options", "cli.rollout"},

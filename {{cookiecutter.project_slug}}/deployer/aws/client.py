@@ -5,6 +5,7 @@ AWS errors are translated here, once; every other module sees DeployerError, Con
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from deployer.aws.errors import NotFound, translated
 from deployer.aws.metrics import Metrics
 from deployer.aws.observed import FunctionState
 from deployer.aws.provisioned import Provisioned
+from deployer.aws.tries import BRISK, PATIENT, refuse_what_is_no_answer
 from deployer.canary import marker
 from deployer.config import ALIAS
 from deployer.config import Config as DeployConfig
@@ -33,38 +35,48 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sts import STSClient
 
-# A call that hangs must not outlive the seconds a cancelled job has left to roll back.
-_CLIENT = ClientConfig(
-    connect_timeout=5,
-    read_timeout=60,
-    retries={"mode": "standard", "total_max_attempts": 5},
-    tcp_keepalive=True,
-)
-
 
 class Aws:
     """One environment's function in one region. Every method is one call unless it says otherwise."""
 
     counts_failures = False  # compares the app's own metric, see `deployer.metrics`
 
-    def __init__(self, function_name: str, region: str) -> None:
+    def __init__(
+        self,
+        function_name: str,
+        region: str,
+        *,
+        patient: ClientConfig = PATIENT,
+        brisk: ClientConfig = BRISK,
+    ) -> None:
         self.function_name = function_name
         self.region = region
+        self._patient, self._brisk = patient, brisk
         with translated("reading the AWS configuration"):
             found = credentials.session(os.environ, region)
+            found.register("before-parse", refuse_what_is_no_answer)
             session = boto3.session.Session(botocore_session=found, region_name=region)
-            self._lambda: LambdaClient = session.client("lambda", config=_CLIENT)
-            self.cloudwatch: CloudWatchClient = session.client("cloudwatch", config=_CLIENT)
-            self.cloudformation: CloudFormationClient = session.client("cloudformation", config=_CLIENT)
-            self.ecr: ECRClient = session.client("ecr", config=_CLIENT)
-            self._sts: STSClient = session.client("sts", config=_CLIENT)
+            self._lambda: LambdaClient = session.client("lambda", config=patient)
+            self.cloudwatch: CloudWatchClient = session.client("cloudwatch", config=patient)
+            self.cloudformation: CloudFormationClient = session.client("cloudformation", config=patient)
+            self.ecr: ECRClient = session.client("ecr", config=patient)
+            self._sts: STSClient = session.client("sts", config=patient)
         self._session = session
+
+    @cached_property
+    def brisk(self) -> Aws:
+        """Return this port with one short try for each call, for whoever moves the alias."""
+        made = copy.copy(self)
+        with translated("reading the AWS configuration"):
+            made._lambda = self._session.client("lambda", config=self._brisk)
+        made._patient = self._brisk
+        return made
 
     @cached_property
     def codedeploy(self) -> CodeDeployClient:
         """Return the client of the codedeploy driver, which most environments never need."""
         with translated("reading the AWS configuration"):
-            return self._session.client("codedeploy", config=_CLIENT)
+            return self._session.client("codedeploy", config=self._patient)
 
     @cached_property
     def sns(self) -> Any:
@@ -77,7 +89,7 @@ class Aws:
         # A local AWS has one host name for all buckets.
         style: Any = {"addressing_style": "path" if "AWS_ENDPOINT_URL" in os.environ else "auto"}
         with translated(f"making a client of `{service}`"):
-            return self._session.client(service, config=_CLIENT.merge(ClientConfig(s3=style)))  # type: ignore[call-overload]
+            return self._session.client(service, config=self._patient.merge(ClientConfig(s3=style)))  # type: ignore[call-overload]
 
     def provisioned(self) -> Provisioned:
         """Return the provisioned concurrency of the function's versions."""
