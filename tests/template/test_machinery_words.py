@@ -16,12 +16,17 @@ WORDS = re.compile(
     re.IGNORECASE,
 )
 
+# What the local AWS knows of AWS's services, S3 among them: rights are data there, of every function.
+OF_AWS = ("testbed/enforcement/", "testbed/excuses.py")
+RIGHT = re.compile(r"s3:\w+|arn:aws:s3", re.IGNORECASE)
+
 
 def words(name: str) -> set[str]:
     """Return the words of the sample in a file's path and text."""
     body = (GENERATED / name).read_bytes()
     text = "" if b"\0" in body else body.decode("utf-8")
-    return {found.lower() for found in WORDS.findall(f"{name}\n{text}")}
+    found = {word.lower() for word in WORDS.findall(f"{name}\n{text}")}
+    return {word for word in found if not (name.startswith(OF_AWS) and RIGHT.fullmatch(word))}
 
 
 FILES = [name for name in files_under(GENERATED) if name.startswith(MACHINERY)]

@@ -13,7 +13,7 @@ from rehearsal.play import Scene, begin, judge_stable, play
 from rehearsal.preparation import Script, command, prepare, release
 from rehearsal.stage import ENVIRONMENT, Stage
 from testbed import smoke_tests
-from testbed.local_aws import ACCOUNT_ID
+from testbed.process import ACCOUNT_ID
 from testbed.smoke_tests import SmokeReport
 
 # The local AWS has no OIDC providers, so the account is one that has got one already.

@@ -24,21 +24,17 @@ from typing import IO
 
 from deployer.errors import DeployerError
 from deployer.image.docker import find_docker
+from testbed import process
 from testbed.addresses import bridge_gateway, reserve_port
+from testbed.process import How
+from testbed.roles import Decision, Roles, read_decisions, schemas
 
 # Below the folder it is started in, which is the repository's.
 RUN_DIRECTORY = Path("build") / "local-aws"
 ENVIRONMENT = Path(".venv-local-aws")
 REGION = "eu-central-1"
-ACCOUNT_ID = "000000000000"
 START_ATTEMPTS = 3
 KEPT_LOGS = 4
-
-# An allow-list: the user's credentials, profile and region must not reach a rehearsal.
-_INHERITED = (
-    "PATH", "LANG", "LC_ALL", "LC_CTYPE", "SYSTEMROOT", "SSL_CERT_FILE",
-    "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,6 +42,7 @@ class LocalAws:
     """A local AWS that answers.
 
     `container_endpoint` is the same one, as containers reach it; `state` is a folder that is removed with it.
+    `credentials` are the administrator's: key and secret, dummies unless roles are enforced.
     """
 
     endpoint: str
@@ -54,19 +51,24 @@ class LocalAws:
     state: Path
     log_path: Path
     watchdog: subprocess.Popen[str]
+    credentials: tuple[str, str] = process.DUMMY
 
     def environment(self) -> dict[str, str]:
-        """Return what makes boto3 and the AWS CLI talk to this local AWS with dummy credentials."""
+        """Return what makes boto3 and the AWS CLI talk to this local AWS as its administrator."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ACCESS_KEY_ID": self.credentials[0],
+            "AWS_SECRET_ACCESS_KEY": self.credentials[1],
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
+
+    def decisions(self) -> list[Decision]:
+        """Return every decision about a right so far, in order; none where roles are not enforced."""
+        return read_decisions(self.state / process.DECISIONS)
 
     def remove_image_at_end(self, name: str) -> None:
         """Have the engine forget that image name when this local AWS ends, however it ends."""
@@ -78,14 +80,21 @@ class LocalAws:
 
 @contextlib.contextmanager
 def running(
-    *, docker: Sequence[str] | None = None, port: int = 0, region: str = REGION
+    *,
+    docker: Sequence[str] | None = None,
+    port: int = 0,
+    region: str = REGION,
+    roles: Roles | None = None,
 ) -> Iterator[LocalAws]:
     """Run a local AWS for the length of a `with` block.
 
     `docker` is the Docker client's command, None for a local AWS without containers; `port` 0 takes a free
-    one. Raises DeployerError when its environment is missing, the port is taken, or it does not start.
+    one. With `roles`, IAM is enforced, and only `LocalAws.environment()` is the administrator. Raises
+    DeployerError when its environment is missing, the port is taken, or it does not start.
     """
     python = find_python()
+    if roles:
+        schemas()  # raises, where they are missing, before there is anything to clean up
     addresses = ["127.0.0.1"]
     if docker and (gateway := bridge_gateway(docker)):
         addresses.append(gateway)
@@ -93,7 +102,7 @@ def running(
     for attempt in range(attempts):
         chosen = reserve_port(addresses, port)
         try:
-            local_aws = _start(python, addresses, chosen, region, docker)
+            local_aws = _start(python, addresses, chosen, How(region, docker, roles))
         except DeployerError:
             if attempt + 1 == attempts:
                 raise
@@ -128,9 +137,7 @@ def _written_at(path: Path) -> float:
         return 0.0
 
 
-def _start(
-    python: str, addresses: Sequence[str], port: int, region: str, docker: Sequence[str] | None
-) -> LocalAws:
+def _start(python: str, addresses: Sequence[str], port: int, how: How) -> LocalAws:
     """Start the watchdog and wait until the local AWS it owns answers."""
     run_id = f"rehearsal-{uuid.uuid4().hex[:12]}"
     RUN_DIRECTORY.mkdir(parents=True, exist_ok=True)
@@ -139,6 +146,10 @@ def _start(
         old.unlink(missing_ok=True)
     log_path.unlink(missing_ok=True)
     state = tempfile.mkdtemp(prefix="rehearsal-local-aws-")
+    environment, credentials = process.server(run_id, port, how, state), process.DUMMY
+    if how.roles:
+        credentials = process.administrator()
+        environment |= process.enforcing(how.roles, Path(state), credentials)
     watchdog = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("watchdog.py"))],
         stdin=subprocess.PIPE,
@@ -152,11 +163,11 @@ def _start(
     orders = {
         # -P: the folder of the program is not searched, where `ministack` would be the program itself.
         "command": [python, "-P", server, *(f"{address}:{port}" for address in addresses)],
-        "environment": _server_environment(run_id, port, region, state, docker),
+        "environment": environment,
         "health_url": f"http://127.0.0.1:{port}/_ministack/health",
         "log_path": str(log_path),
         "state_path": state,
-        "docker": list(docker or []),
+        "docker": list(how.docker or []),
         "label": f"ministack.instance={run_id}:{port}",
         "registries": [f"127.0.0.1:{port}/", f"localhost:{port}/"],
     }
@@ -176,51 +187,8 @@ def _start(
             hint=f"read {log_path}",
         )
     endpoint = f"http://127.0.0.1:{port}"
-    inside = f"http://host.docker.internal:{port}" if docker else endpoint
-    return LocalAws(endpoint, inside, region, Path(state), log_path, watchdog)
-
-
-def _server_environment(
-    run_id: str, port: int, region: str, state: str, docker: Sequence[str] | None
-) -> dict[str, str]:
-    """Return MiniStack's whole environment: dummy credentials, no listener but its one port."""
-    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    # A Docker client finds its engine through its context, a library only through DOCKER_HOST.
-    host = _engine_address(docker) if docker else f"unix://{state}/no-docker.sock"
-    if host:
-        environment["DOCKER_HOST"] = host
-    return environment | {
-        "HOME": state,
-        "TMPDIR": state,
-        "TEMP": state,
-        "TMP": state,
-        "GATEWAY_PORT": str(port),
-        "MINISTACK_HOSTNAME": run_id,  # becomes the label its containers carry
-        "MINISTACK_REGION": region,
-        "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
-        "AWS_DEFAULT_REGION": region,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        # Two more listeners, both on every interface, that nothing here needs.
-        "IOT_MTLS_ENABLED": "0",
-        "SFTP_ENABLED": "0",
-        "LOG_LEVEL": "INFO",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-
-
-def _engine_address(docker: Sequence[str]) -> str | None:
-    """Return the engine's address from the client's current context, None for the default one."""
-    if named := os.environ.get("DOCKER_HOST"):
-        return named
-    form = "{{.Endpoints.docker.Host}}"
-    done = subprocess.run(
-        [*docker, "context", "inspect", "--format", form],
-        capture_output=True, text=True, timeout=20, check=False,
-    )  # fmt: skip
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    inside = f"http://host.docker.internal:{port}" if how.docker else endpoint
+    return LocalAws(endpoint, inside, how.region, Path(state), log_path, watchdog, credentials)
 
 
 def _stop(watchdog: subprocess.Popen[str]) -> None:

@@ -1,7 +1,8 @@
 """Run MiniStack inside its own environment, bound to the given addresses only.
 
 Shell; started by `testbed/watchdog.py` with `.venv-local-aws`'s Python, so nothing of this repository is
-imported. It ends when its standard input closes, so that it cannot outlive the watchdog either.
+imported but `testbed/enforcement/`, which needs nothing else of it. It ends when its standard input closes,
+so that it cannot outlive the watchdog either.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -20,11 +22,11 @@ def main(addresses: list[str]) -> None:
     threading.Thread(target=_end_with_stdin, daemon=True).start()
 
     # Imported here, because only the environment this runs in has them.
-    from hypercorn.asyncio import serve  # type: ignore[import-not-found]  # noqa: PLC0415
-    from hypercorn.config import Config  # type: ignore[import-not-found]  # noqa: PLC0415
-    from ministack.app import app  # type: ignore[import-not-found]  # noqa: PLC0415
-    from ministack.core import lambda_runtime  # type: ignore[import-not-found]  # noqa: PLC0415
-    from ministack.services import cloudwatch  # type: ignore[import-not-found]  # noqa: PLC0415
+    from hypercorn.asyncio import serve  # noqa: PLC0415
+    from hypercorn.config import Config  # noqa: PLC0415
+    from ministack.app import app  # noqa: PLC0415
+    from ministack.core import lambda_runtime  # noqa: PLC0415
+    from ministack.services import cloudwatch  # noqa: PLC0415
 
     # It would evaluate every alarm without dimensions at each PutMetricData, and overrule the states that
     # `rehearsal/traffic.py` sets. Looked up first, so that a version without it fails here and not silently.
@@ -34,12 +36,25 @@ def main(addresses: list[str]) -> None:
     assert callable(cloudwatch._stat_value)  # noqa: S101
     cloudwatch._stat_value = _with_trimmed_counts(cloudwatch._stat_value)
     _keep_failed_workers(lambda_runtime)
+    _enforce_roles()
 
     config = Config()
     config.bind = addresses
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
     asyncio.run(serve(app, config))
+
+
+def _enforce_roles() -> None:
+    """Enforce roles when the environment names the file that says how."""
+    # Last on the path: no module of this repository may hide one that MiniStack imports.
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
+    from testbed.enforcement import settings  # noqa: PLC0415  # needs the line above
+
+    if named := os.environ.get(settings.VARIABLE):
+        from testbed.enforcement import parts  # noqa: PLC0415
+
+        parts.install(settings.load(Path(named)))
 
 
 def _with_trimmed_counts(known: Callable[..., float | None]) -> Callable[..., float | None]:
