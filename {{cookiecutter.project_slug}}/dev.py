@@ -51,12 +51,22 @@ LINTERS = (
     "ruff format --check .",
     "zizmor --offline --persona=auditor --strict-collection --quiet .",
     "check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml",
+    "check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml",
     "check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml",
     "hadolint --failure-threshold warning Dockerfile",
     "cfn-lint infra/bootstrap.yaml infra/codedeploy.yaml infra/service.yaml",
 )
 CACHES = (".pytest_cache", ".ruff_cache", ".mypy_cache")
-LEFTOVERS = (".venv", ".venv-local-aws", ".venv-smoke", "build", ".cache", "deployer.egg-info", *CACHES)
+LEFTOVERS = (
+    ".venv",
+    ".venv-deployer",
+    ".venv-local-aws",
+    ".venv-smoke",
+    "build",
+    ".cache",
+    "deployer.egg-info",
+    *CACHES,
+)
 PARALLEL = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup"]
 
 
@@ -74,6 +84,8 @@ class Environment:
     name: str
     lock: str
     has_project: bool = False  # the checkout itself is installed in it, editable
+    wheels_only: bool = False  # nothing is built from source: a build runs the package's own code
+    has_deployer: bool = False  # it has a program `deployer` that runs the checkout's, with nothing built
 
     def program(self, root: Path, name: str) -> Path:
         """Return where the environment keeps the program `name`, whether or not it is there."""
@@ -83,8 +95,15 @@ class Environment:
 
 TOOLS = Environment(".venv", "requirements/dev.txt", has_project=True)
 LOCAL_AWS = Environment(".venv-local-aws", "requirements/local-aws.txt")
+# Beside a role in AWS: what deployer/ imports and nothing else.
+DEPLOYER = Environment(".venv-deployer", "requirements/deployer.txt", wheels_only=True, has_deployer=True)
 # Beside a role in AWS: what smoke/ needs and nothing else, not even this checkout.
-SMOKE = Environment(".venv-smoke", "requirements/smoke.txt")
+SMOKE = Environment(".venv-smoke", "requirements/smoke.txt", wheels_only=True)
+# -P: the folder a command is run in is not searched for modules.
+DOORS = {
+    "deployer": '#!/bin/sh\nexec "${0%/*}/python" -P -m deployer "$@"\n',
+    "deployer.cmd": '@"%~dp0python.exe" -P -m deployer %*\r\n',
+}
 
 
 def ensure(root: Path, environment: Environment) -> None:
@@ -100,6 +119,8 @@ def ensure(root: Path, environment: Environment) -> None:
     recipe = [str(root).encode(), lock.read_bytes()]
     if environment.has_project:
         recipe.append((root / "pyproject.toml").read_bytes())
+    if environment.has_deployer:
+        recipe += [door.encode() for door in DOORS.values()]
     wanted = hashlib.sha256(b"\0".join(recipe)).hexdigest()
     stamp = root / environment.name / "made-from.sha256"
     if stamp.is_file() and stamp.read_text() == wanted and environment.program(root, "python").exists():
@@ -139,14 +160,31 @@ def _make(root: Path, environment: Environment) -> None:
     say(f"setup: {environment.name} from {environment.lock} with {installer}")
     if path.exists():
         shutil.rmtree(path)
-    steps = [[*create, str(path)], [*install, "--require-hashes", "-r", environment.lock]]
+    wheels = ["--only-binary", ":all:"] if environment.wheels_only else []
+    steps = [[*create, str(path)], [*install, *wheels, "--require-hashes", "-r", environment.lock]]
     if environment.has_project:
         steps.append([*install, "--no-deps", "--no-build-isolation", "-e", "."])
     for command in steps:
         status, lines = _run_showing_last_line(command, root)
         if status:
             raise _explain(root, environment, installer, lines)
+    if environment.has_deployer:
+        _put_deployer(root, environment)
     say(f"setup: {environment.name} is ready after {time.monotonic() - started:.0f} s")
+
+
+def _put_deployer(root: Path, environment: Environment) -> None:
+    """Put a program `deployer` into the environment; what it imports is searched last in the checkout."""
+    python = environment.program(root, "python")
+    library = (
+        root / environment.name / ("Lib" if os.name == "nt" else "lib/python{}.{}".format(*sys.version_info))
+    )
+    (library / "site-packages").mkdir(parents=True, exist_ok=True)
+    (library / "site-packages" / "checkout.pth").write_text(f"{root}\n", encoding="utf-8")
+    name = "deployer.cmd" if os.name == "nt" else "deployer"
+    door = python.with_name(name)
+    door.write_text(DOORS[name], encoding="ascii", newline="")
+    door.chmod(0o755)
 
 
 def find_uv() -> str | None:
@@ -284,15 +322,25 @@ def clean(root: Path, leftovers: tuple[str, ...] = LEFTOVERS) -> int:
     return 0
 
 
-def setup(root: Path) -> int:
-    """Make both environments; in GitHub Actions also put the tools on the PATH of the next steps."""
+def setup(root: Path, environments: tuple[Environment, ...] = (TOOLS, LOCAL_AWS)) -> int:
+    """Make environments; in GitHub Actions also put a `deployer` among them on the PATH of the next steps."""
     with ThreadPoolExecutor() as pool:
-        for made in [pool.submit(ensure, root, environment) for environment in (TOOLS, LOCAL_AWS)]:
+        for made in [pool.submit(ensure, root, environment) for environment in environments]:
             made.result()
     if "GITHUB_PATH" in os.environ:
         with Path(os.environ["GITHUB_PATH"]).open("a", encoding="utf-8") as paths:
-            paths.write(f"{TOOLS.program(root, 'python').parent}\n")
+            for environment in environments:
+                if environment.has_project or environment.has_deployer:
+                    paths.write(f"{environment.program(root, 'python').parent}\n")
     return 0
+
+
+def setup_here(root: Path, arguments: list[str]) -> int:
+    """Make .venv and .venv-local-aws, or only the environment that a job with credentials may have."""
+    parser = argparse.ArgumentParser(prog="python3 dev.py setup", description=setup_here.__doc__)
+    parser.add_argument("--only", choices=("deployer", "smoke"), help="what a job with a role in AWS needs")
+    only = parser.parse_args(arguments).only
+    return setup(root, {"deployer": (DEPLOYER,), "smoke": (SMOKE,)}[only]) if only else setup(root)
 
 
 def python(root: Path, arguments: list[str]) -> int:
@@ -327,11 +375,14 @@ def types(root: Path, arguments: list[str]) -> int:
 
 
 def run(root: Path, arguments: list[str]) -> int:
-    """Run a program of the environment: `python3 dev.py run deployer plan`."""
-    ensure(root, TOOLS)
+    """Run a program of .venv; in a fresh clone `run deployer status` makes .venv-deployer alone."""
     if not arguments:
         raise SetupError("`run` needs a program", "found none", "try `python3 dev.py run deployer --help`")
-    tools = str(TOOLS.program(root, "python").parent)
+    # `deployer smoke` runs pytest and a local AWS; nothing else of the deployer needs more than its own lock.
+    is_small = arguments[0] == "deployer" and arguments[1:2] != ["smoke"]
+    environment = DEPLOYER if is_small and not TOOLS.program(root, "python").exists() else TOOLS
+    ensure(root, environment)
+    tools = str(environment.program(root, "python").parent)
     os.environ["PATH"] = os.pathsep.join([tools, os.environ.get("PATH", os.defpath)])
     program = shutil.which(arguments[0])
     if not program:
@@ -393,7 +444,10 @@ def lint_here(root: Path, _: list[str]) -> int:
 
 
 TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
-    "setup": (lambda root, _: setup(root), "make .venv and .venv-local-aws from the lock files"),
+    "setup": (
+        setup_here,
+        "make .venv and .venv-local-aws from the lock files; --only deployer: what a job with a role needs",
+    ),
     "test": (test, "run the tests; arguments go to pytest"),
     "lint": (lint_here, "run every linter on the files as they are"),
     "types": (types, "run mypy --strict on deployer/, rehearsal/ and testbed/"),
@@ -406,7 +460,7 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
     "adopt": (adopt, 'keep a changed file of the template: adopt PATH --reason "..."'),
     "lock": (lambda root, _: lock(root), "compile requirements/*.in to hash-locked *.txt (needs uv)"),
     "clean": (lambda root, _: clean(root), "remove the environments and everything built"),
-    "run": (run, "run a program of .venv: run deployer plan"),
+    "run": (run, "run a program of .venv, or the deployer alone in a fresh clone: run deployer plan"),
 }
 
 

@@ -17,8 +17,10 @@ from docs import reading
 from docs.calls import PROGRAM, call_faults, find_command, leaf_commands
 from generating import GENERATED
 from generating import ROOT as TEMPLATE
+from rules.reading import ACTIONS, DEPLOY, workflows
 
 ROOT = GENERATED
+SETUP = ACTIONS + "setup/action.yml"
 DOCUMENTS = ["README.md", *sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").glob("*.md"))]
 
 
@@ -94,14 +96,21 @@ def test_broken_link_is_found(link: str) -> None:
 
 def test_steps_are_those_of_the_workflow() -> None:
     """Every job and step that release.md explains is in deploy.yml, and every named step is explained."""
-    jobs = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text(encoding="utf-8"))["jobs"]
+    paths = [
+        DEPLOY,
+        *(path.relative_to(ROOT).as_posix() for path in ROOT.glob(".github/actions/*/action.yml")),
+    ]
+    files = {path: read(path) for path in paths}
+    jobs = dict(workflows(files))[DEPLOY]["jobs"]
+    every = {step["name"] for step in yaml.safe_load(files[SETUP])["runs"]["steps"] if "name" in step}
     explained = {
-        (job.strip(), step)
-        for jobs_cell, step, *_ in reading.table(read("docs/release.md"), "job")
+        (job.strip(), step.strip())
+        for jobs_cell, steps_cell, *_ in reading.table(read("docs/release.md"), "job")
         for job in jobs_cell.split(",")
+        for step in steps_cell.split(",")
     }
     real = {
-        (name, step["name"])
+        ("each" if step["name"] in every else name, step["name"])
         for name, job in jobs.items()
         for step in job["steps"]
         if "run" in step and "name" in step

@@ -53,9 +53,14 @@ class Checkout:
     @property
     def installs(self) -> list[str]:
         """Return the lock files that uv was asked to install, in order of their names."""
+        return sorted(line.rpartition(" ")[2] for line in self.log if "--require-hashes" in line)
+
+    @property
+    def log(self) -> list[str]:
+        """Return what uv was asked, a line each, but for its version."""
         log = Path(self.environment["UV_LOG"])
         lines = log.read_text().splitlines() if log.exists() else []
-        return sorted(line.rpartition(" ")[2] for line in lines if "--require-hashes" in line)
+        return [line for line in lines if line != "--version"]
 
 
 @pytest.fixture
@@ -66,7 +71,7 @@ def checkout(tmp_path: Path) -> Checkout:
     for name in ("dev.py", "Makefile"):
         shutil.copy2(GENERATED / name, path / name)
     (path / "pyproject.toml").write_text("[project]\n")
-    for name in ("dev", "local-aws", "smoke"):
+    for name in ("deployer", "dev", "local-aws", "smoke"):
         (path / "requirements" / f"{name}.txt").write_text("six==1.17.0 --hash=sha256:" + "0" * 64 + "\n")
     programs = tmp_path / "programs"
     programs.mkdir()
@@ -95,6 +100,51 @@ def test_environments_are_made_once(checkout: Checkout) -> None:
     again = checkout.dev("setup")
     assert (again.returncode, again.stdout) == (0, "")
     assert len(checkout.installs) == 2
+
+
+@pytest.mark.parametrize("only", ["deployer", "smoke"])
+def test_beside_a_role_one_lock_is_installed_from_wheels_alone(only: str, checkout: Checkout) -> None:
+    """What a job with credentials asks for is one environment; nothing is built, not even the checkout."""
+    assert checkout.dev("setup", "--only", only).returncode == 0
+    assert checkout.installs == [f"requirements/{only}.txt"]
+    [install] = [line for line in checkout.log if "pip install" in line]
+    assert "--only-binary :all: --require-hashes" in install
+    assert sorted(path.name for path in checkout.path.glob(".venv*")) == [f".venv-{only}"]
+
+
+def test_setup_knows_no_other_environment(checkout: Checkout) -> None:
+    """A misspelt environment is a usage error, before anything is made."""
+    assert checkout.dev("setup", "--only", "deploy").returncode == 2
+    assert checkout.log == []
+
+
+def test_the_deployer_of_its_own_environment_is_the_checkouts(checkout: Checkout) -> None:
+    """The program `deployer` runs the checkout's, gets its arguments, and its signals reach Python."""
+    checkout.dev("setup", "--only", "deployer")
+    door = checkout.path / ".venv-deployer/bin/deployer"
+    [paths] = (checkout.path / ".venv-deployer").glob("lib/python*/site-packages/checkout.pth")
+    assert paths.read_text() == f"{checkout.path.resolve()}\n"
+    (door.parent / "python").unlink()
+    (door.parent / "python").write_text('#!/bin/sh\necho "$# $*"\n')
+    (door.parent / "python").chmod(0o755)
+    said = subprocess.run([str(door), "plan", "a b"], text=True, capture_output=True, check=True).stdout
+    assert said == "5 -P -m deployer plan a b\n"
+    assert "exec " in door.read_text()
+
+
+def test_a_fresh_clone_runs_the_deployer_from_its_own_lock(checkout: Checkout) -> None:
+    """`run deployer` makes the small environment; `.venv` is used, and kept up to date, once it is there."""
+    checkout.dev("run", "deployer", "status")
+    assert checkout.installs == ["requirements/deployer.txt"]
+    checkout.dev("types")
+    checkout.dev("run", "deployer", "status")
+    assert checkout.installs == ["requirements/deployer.txt", "requirements/dev.txt"]
+
+
+def test_the_deployers_smoke_tests_need_the_tools(checkout: Checkout) -> None:
+    """`run deployer smoke` runs pytest and a local AWS, and so needs what `.venv` holds."""
+    checkout.dev("run", "deployer", "smoke")
+    assert checkout.installs == ["requirements/dev.txt"]
 
 
 def test_smoke_tests_get_their_own_lock_alone(checkout: Checkout) -> None:
@@ -283,6 +333,17 @@ def test_tools_are_on_the_path_of_later_steps_in_actions(checkout: Checkout, tmp
     paths = tmp_path / "github-path"
     assert checkout.dev("setup", GITHUB_PATH=str(paths)).returncode == 0
     assert paths.read_text() == f"{checkout.path.resolve() / '.venv' / 'bin'}\n"
+
+
+@pytest.mark.parametrize(("only", "named"), [("deployer", [".venv-deployer/bin"]), ("smoke", [])])
+def test_a_job_with_a_role_finds_the_deployer_alone(
+    only: str, named: list[str], checkout: Checkout, tmp_path: Path
+) -> None:
+    """Later steps find the deployer where it was asked for, and no program of the smoke tests."""
+    paths = tmp_path / "github-path"
+    paths.touch()
+    assert checkout.dev("setup", "--only", only, GITHUB_PATH=str(paths)).returncode == 0
+    assert paths.read_text().splitlines() == [f"{checkout.path.resolve() / name}" for name in named]
 
 
 def test_every_linter_runs_although_one_fails(checkout: Checkout) -> None:

@@ -44,7 +44,7 @@ def test_commands_and_options_exist() -> None:
 def test_outputs_are_set() -> None:
     """Every output of a step that a workflow reads is one the deployer sets."""
     read = set(re.findall(r"steps\.\w+\.outputs\.(\w+)", "".join(WORKFLOWS.values())))
-    assert read == {"region", "runner", "image_uri", "version", "smoke_target"}
+    assert read == {"region", "runner", "config_digest", "image_uri", "version", "smoke_target"}
     assert read <= set(re.findall(r'set_output\("(\w+)"', DEPLOYER))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from generating import ROOT as TEMPLATE
 
 ROOT = GENERATED
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
 OWN_WORKFLOWS = sorted((TEMPLATE / ".github/workflows").glob("*.yml"))
 DEPENDABOT = ROOT / ".github/dependabot.yml"
 Find = Callable[[str], str]
@@ -41,8 +43,9 @@ def edited(tmp_path: Path, source: Path, old: str, new: str) -> Path:
 
 
 def run_blocks(path: Path) -> dict[str, str]:
-    """Return every `run:` of a workflow as a script, by a name that is also a file's."""
-    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+    """Return every `run:` of a workflow or a local action as a script, by a name that is also a file's."""
+    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    jobs = tree.get("jobs") or {path.parent.name: tree["runs"]}
     return {
         f"{path.stem}-{name}-{number}.sh": f"#!/usr/bin/env bash\n{step['run']}\n"
         for name, job in jobs.items()
@@ -59,7 +62,9 @@ def test_zizmor_finds_nothing(locked_tool: Find) -> None:
     status, output = run([locked_tool("zizmor"), *ZIZMOR, "."])
     assert status == 0, output
     assert "No findings to report" in output
-    assert all(path.name in output for path in [*WORKFLOWS, DEPENDABOT]), "zizmor did not read every file"
+    assert all(path.name in output for path in [*WORKFLOWS, *ACTIONS, DEPENDABOT]), (
+        "zizmor did not read every file"
+    )
 
 
 def test_zizmor_refuses_an_injection(locked_tool: Find, tmp_path: Path) -> None:
@@ -74,6 +79,14 @@ MISTAKES = {
     "unknown-job": ("needs: [settings, image]", "needs: [settings, imag]", 'needs job "imag"'),
     "unknown-step": ("steps.push.outputs", "steps.psuh.outputs", 'property "psuh"'),
     "unknown-runner": ("runs-on: ubuntu-24.04", "runs-on: ubuntu-24.4", 'label "ubuntu-24.4"'),
+}
+
+
+# What actionlint 1.7.7 says of what is newer than it, with the reason to believe GitHub instead.
+EXCUSED = {
+    r'specifying action "\$/\.github/actions/[a-z-]+" in invalid format because ref is missing': (
+        "an action of the same repository at the run's own commit, since July 2026"
+    ),
 }
 
 
@@ -114,7 +127,18 @@ def test_actionlint_reads_every_workflow(linted: Actionlint) -> None:
 @pytest.mark.parametrize("repository", ["generated", "template"])
 def test_actionlint_finds_nothing(repository: str, linted: Actionlint) -> None:
     """No workflow has a mistake, neither the owner's nor the template's own."""
-    assert linted.findings(repository) == [], linted.output
+    unexcused = [line for line in linted.findings(repository) if not _excuses(line)]
+    assert unexcused == [], linted.output
+
+
+def test_every_excuse_is_used(linted: Actionlint) -> None:
+    """An exception that excuses nothing is taken out, so that it cannot hide the next mistake."""
+    used = {pattern for line in linted.findings("generated") for pattern in _excuses(line)}
+    assert used == set(EXCUSED)
+
+
+def _excuses(finding: str) -> list[str]:
+    return [pattern for pattern in EXCUSED if re.search(pattern, finding)]
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -128,6 +152,22 @@ def test_workflows_match_the_schema(locked_tool: Find) -> None:
     schema = ["--builtin-schema", "vendor.github-workflows"]
     status, output = run([locked_tool("check-jsonschema"), *schema, *map(str, WORKFLOWS)])
     assert status == 0, output
+
+
+def test_actions_match_the_schema(locked_tool: Find) -> None:
+    """Every local action is valid under the published schema."""
+    assert ACTIONS
+    schema = ["--builtin-schema", "vendor.github-actions"]
+    status, output = run([locked_tool("check-jsonschema"), *schema, *map(str, ACTIONS)])
+    assert status == 0, output
+
+
+def test_action_schema_refuses_a_step_without_shell(locked_tool: Find, tmp_path: Path) -> None:
+    """A command without its shell, which GitHub refuses in a local action, is found."""
+    path = edited(tmp_path, ACTIONS[0], "      shell: bash\n", "")
+    schema = ["--builtin-schema", "vendor.github-actions"]
+    status, _ = run([locked_tool("check-jsonschema"), *schema, str(path)])
+    assert status == 1
 
 
 def test_workflow_schema_refuses_an_unknown_key(locked_tool: Find, tmp_path: Path) -> None:
@@ -148,14 +188,14 @@ def test_dependabot_matches_the_schema(locked_tool: Find) -> None:
 
 def test_dependabot_schema_refuses_an_unknown_ecosystem(locked_tool: Find, tmp_path: Path) -> None:
     """An ecosystem the bot does not know, which it would leave alone in silence, is found."""
-    path = edited(tmp_path, DEPENDABOT, "package-ecosystem: pip", "package-ecosystem: pypi")
+    path = edited(tmp_path, DEPENDABOT, "package-ecosystem: uv", "package-ecosystem: pypi")
     status, _ = run([locked_tool("check-jsonschema"), "--builtin-schema", "vendor.dependabot", str(path)])
     assert status == 1
 
 
 def test_shellcheck_finds_nothing_in_run_blocks(locked_tool: Find, tmp_path: Path) -> None:
     """Every script of every workflow passes as a Bash script of its own."""
-    scripts = {name: text for path in WORKFLOWS for name, text in run_blocks(path).items()}
+    scripts = {name: text for path in [*WORKFLOWS, *ACTIONS] for name, text in run_blocks(path).items()}
     assert scripts, "no run block was found"
     for name, text in scripts.items():
         (tmp_path / name).write_text(text, encoding="utf-8", newline="\n")

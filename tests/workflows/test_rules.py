@@ -1,4 +1,4 @@
-"""The workflows keep every rule of `rules.py`, and every rule refuses a workflow that breaks it."""
+"""The workflows keep every rule of `rules/`, and every rule refuses a workflow that breaks it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ import pytest
 import yaml
 
 from generating import GENERATED
+from rules import credentials, reading, release
 from rules import workflows as rules
+from rules.reading import CI, DEPLOY
 
 ROOT = GENERATED
-CI, DEPLOY = rules.WORKFLOWS + "ci.yml", rules.DEPLOY
-ROLLBACK, DEPENDABOT = rules.WORKFLOWS + "rollback.yml", ".github/dependabot.yml"
+ROLLBACK = reading.WORKFLOWS + "rollback.yml"
+SETUP, CHECKS = reading.ACTIONS + "setup/action.yml", reading.ACTIONS + "checks/action.yml"
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
 
 
 def read_files() -> dict[str, str]:
-    """Read every workflow and the dependency bot's settings."""
-    paths = [*(ROOT / ".github").glob("workflows/*"), ROOT / DEPENDABOT]
+    """Read every workflow and local action."""
+    github = ROOT / ".github"
+    paths = [*github.glob("workflows/*"), *github.glob("actions/*/action.yml")]
     return {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in paths}
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-def test_workflows_keep_the_rule(rule: Callable[[rules.Files], list[str]]) -> None:
+def test_workflows_keep_the_rule(rule: Callable[[reading.Files], list[str]]) -> None:
     """The repository's own workflows break no rule."""
     assert rule(read_files()) == []
 
@@ -33,7 +36,7 @@ def test_workflows_keep_the_rule(rule: Callable[[rules.Files], list[str]]) -> No
 class Mutant:
     """One edit that makes a workflow worse, and the finding it must cause."""
 
-    rule: Callable[[rules.Files], list[str]]
+    rule: Callable[[reading.Files], list[str]]
     path: str
     old: str
     new: str
@@ -42,42 +45,49 @@ class Mutant:
 
 MUTANTS = {
     "a pull request asks for an id-token": Mutant(
-        rules.pull_requests_get_no_credentials,
+        credentials.pull_requests_get_no_credentials,
         CI,
         "contents: read # checkout",
         "contents: read # checkout\n      id-token: write # why not",
         "a pull request is granted id-token: write",
     ),
     "a pull request may write packages": Mutant(
-        rules.pull_requests_get_no_credentials,
+        credentials.pull_requests_get_no_credentials,
         CI,
         "permissions: {}\n\nconcurrency",
         "permissions: write-all\n\nconcurrency",
         "a pull request is granted all: write-all",
     ),
     "a pull request reads a secret": Mutant(
-        rules.pull_requests_get_no_credentials,
+        credentials.pull_requests_get_no_credentials,
         CI,
-        "        run: python3 dev.py lint\n",
-        "        run: python3 dev.py lint\n        env: { TOKEN: '${{ secrets.TOKEN }}' }\n",
+        "        run: deployer scan\n",
+        "        run: deployer scan\n        env: { TOKEN: '${{ secrets.TOKEN }}' }\n",
         "a pull request reads secrets",
     ),
     "a pull request enters an environment": Mutant(
-        rules.pull_requests_get_no_credentials,
+        credentials.pull_requests_get_no_credentials,
         CI,
-        "    needs: check\n",
-        "    needs: check\n    environment: staging\n",
+        "    needs: settings\n",
+        "    needs: settings\n    environment: staging\n",
         "a pull request enters an environment",
     ),
     "a pull request uses an AWS action": Mutant(
-        rules.pull_requests_get_no_credentials,
-        CI,
+        credentials.pull_requests_get_no_credentials,
+        SETUP,
         "astral-sh/setup-uv",
         "aws-actions/amazon-ecr-login",
         "a pull request uses aws-actions/amazon-ecr-login",
     ),
+    "a pull request signs in to a registry": Mutant(
+        credentials.pull_requests_get_no_credentials,
+        CI,
+        "      - uses: $/.github/actions/checks\n",
+        "      - uses: docker/login-action@0000000000000000000000000000000000000000 # v4.0.0\n",
+        "a pull request uses docker/login-action",
+    ),
     "the deploy workflow listens to pull requests as well": Mutant(
-        rules.pull_requests_get_no_credentials,
+        credentials.pull_requests_get_no_credentials,
         DEPLOY,
         "on:\n  push:",
         "on:\n  pull_request:\n  push:",
@@ -88,6 +98,20 @@ MUTANTS = {
     ),
     "an action is pinned to a short commit": Mutant(
         rules.actions_are_pinned_once, CI, CHECKOUT, CHECKOUT[:-1], "is not pinned to a commit"
+    ),
+    "a local action uses a tag": Mutant(
+        rules.actions_are_pinned_once,
+        SETUP,
+        "setup-uv@20cfd1bf945f4377ade1205e4dbc17946fc9a30d",
+        "setup-uv@v10",
+        "is not pinned to a commit",
+    ),
+    "an action is read from the checkout, which a step may have changed": Mutant(
+        rules.actions_are_pinned_once,
+        CI,
+        "uses: $/.github/actions/checks",
+        "uses: ./.github/actions/checks",
+        "./.github/actions/checks is not pinned to a commit",
     ),
     "an action lacks its version": Mutant(
         rules.actions_are_pinned_once, CI, CHECKOUT + " # v7.0.1", CHECKOUT, "does not say its version"
@@ -105,13 +129,13 @@ MUTANTS = {
     "a uses hides in a flow mapping": Mutant(
         rules.actions_are_pinned_once,
         CI,
-        "- run: python3 dev.py setup",
+        "- uses: $/.github/actions/checks",
         "- { name: Set up, uses: some/action@main }",
         "a `uses` is written in a form this check cannot read",
     ),
     "the scanner's action is used": Mutant(
         rules.forbidden_actions_are_absent,
-        CI,
+        SETUP,
         "astral-sh/setup-uv",
         "aquasecurity/trivy-action",
         "aquasecurity/trivy-action",
@@ -119,8 +143,8 @@ MUTANTS = {
     "a job runs in a container": Mutant(
         rules.forbidden_actions_are_absent,
         CI,
-        "    needs: check\n",
-        "    needs: check\n    container: python:3.13\n",
+        "    needs: settings\n",
+        "    needs: settings\n    container: python:3.13\n",
         "`container` runs an image",
     ),
     "permissions are granted at the top": Mutant(
@@ -265,238 +289,364 @@ MUTANTS = {
         "queue deploy is shared",
     ),
     "the push does not wait for the scan": Mutant(
-        rules.gate_comes_first,
+        release.jobs_wait_for_each_other,
         DEPLOY,
-        "needs: [settings, image]",
-        "needs: settings",
+        "needs: [settings, checks, image, smoke]",
+        "needs: [settings, checks, smoke]",
         "push does not wait for image",
     ),
     "the push ignores a red scan": Mutant(
-        rules.gate_comes_first,
+        release.jobs_wait_for_each_other,
         DEPLOY,
         "if: vars.AWS_PUSH_ROLE_ARN != '' #",
         "if: always() && vars.AWS_PUSH_ROLE_ARN != '' #",
         "push may run after a failure",
     ),
     "a red scan lets its job go on": Mutant(
-        rules.gate_comes_first,
+        release.gate_comes_first,
         DEPLOY,
         "        run: deployer scan\n",
         "        run: deployer scan\n        continue-on-error: true\n",
         "continue-on-error",
     ),
     "the scanner runs where AWS can be reached": Mutant(
-        rules.gate_comes_first,
+        release.gate_comes_first,
         DEPLOY,
         "actions: read # code scanning of a private repository",
         "id-token: write # assume the push role",
-        "the scanner's job can reach AWS",
+        "image can reach AWS",
     ),
     "an image that was not scanned is pushed": Mutant(
-        rules.gate_comes_first,
+        release.one_image_goes_through,
         DEPLOY,
         "deployer push #",
         "deployer push --allow-unscanned #",
-        "push may push something else",
+        "may take something else",
     ),
     "the image is built again before the push": Mutant(
-        rules.gate_comes_first,
+        release.one_image_goes_through,
         DEPLOY,
         "      - name: Push image\n",
         "      - run: deployer build\n      - name: Push image\n",
-        "push may push something else",
+        "may take something else",
     ),
     "another artifact is pushed": Mutant(
-        rules.gate_comes_first,
+        release.one_image_goes_through,
         DEPLOY,
         "{ name: image, path: build }",
         "{ name: scan, path: build }",
-        "push may push something else",
+        "may take something else",
     ),
     "the image is handed over whatever the scan said": Mutant(
-        rules.gate_comes_first,
+        release.one_image_goes_through,
         DEPLOY,
         "- name: Hand over image\n",
         "- name: Hand over image\n        if: always()\n",
-        "push may push something else",
+        "may take something else",
     ),
     "production does not wait for staging": Mutant(
-        rules.gate_comes_first,
+        release.jobs_wait_for_each_other,
         DEPLOY,
         "needs: [settings, push, staging, staging-smoke]",
         "needs: [settings, push, staging-smoke]",
         "production does not wait for staging",
     ),
     "staging does not wait for the push": Mutant(
-        rules.gate_comes_first,
+        release.jobs_wait_for_each_other,
         DEPLOY,
         "needs: [settings, push]\n",
         "needs: settings\n",
         "staging does not wait for push",
     ),
+    "a release is started by hand": Mutant(
+        release.only_main_is_released,
+        DEPLOY,
+        "on:\n  push:\n",
+        "on:\n  workflow_dispatch:\n  push:\n",
+        "something else than a push to main",
+    ),
+    "every branch is released": Mutant(
+        release.only_main_is_released,
+        DEPLOY,
+        "    branches: [main]\n",
+        "    branches: ['**']\n",
+        "something else than a push to main",
+    ),
+    "a release has a job that nothing waits for": Mutant(
+        release.jobs_wait_for_each_other,
+        DEPLOY,
+        "  checks:\n    name: Lint, types, tests\n",
+        "  check:\n    name: Lint, types, tests\n",
+        "expected the jobs",
+    ),
+    "a release does without the checks of a pull request": Mutant(
+        release.jobs_wait_for_each_other,
+        DEPLOY,
+        "needs: [settings, checks, image, smoke]",
+        "needs: [settings, image, smoke]",
+        "push does not wait for checks",
+    ),
     "a tag is deployed instead of the digest": Mutant(
-        rules.gate_comes_first,
+        release.one_image_goes_through,
         DEPLOY,
         "IMAGE_URI: ${{ needs.push.outputs.image_uri }}",
         "IMAGE_URI: registry/name:latest",
         "staging does not take the image that push handed over",
     ),
     "the plan does not say which image": Mutant(
-        rules.gate_comes_first,
+        release.one_image_goes_through,
         DEPLOY,
         'deployer plan --image "$IMAGE_URI"',
         "deployer plan",
         "does not name the image",
     ),
     "the newest version is rolled out, whoever published it": Mutant(
-        rules.gate_comes_first,
+        release.one_image_goes_through,
         DEPLOY,
         '        env: { VERSION: "${{ steps.apply.outputs.version }}" }\n',
         "",
         "staging may roll out a version it did not publish",
     ),
     "production does not wait for staging's smoke tests": Mutant(
-        rules.staging_is_smoked_before_production,
+        release.jobs_wait_for_each_other,
         DEPLOY,
         "needs: [settings, push, staging, staging-smoke]",
         "needs: [settings, push, staging]",
         "production does not wait for staging-smoke",
     ),
     "staging is smoked while it is released": Mutant(
-        rules.staging_is_smoked_before_production,
+        release.jobs_wait_for_each_other,
         DEPLOY,
         "name: Staging smoke\n    needs: [settings, push, staging]",
         "name: Staging smoke\n    needs: [settings, push]",
         "staging-smoke does not wait for staging",
     ),
     "staging's smoke tests come with the whole deployer": Mutant(
-        rules.staging_is_smoked_before_production,
+        release.staging_is_smoked_before_production,
         DEPLOY,
-        "        run: python3 dev.py smoke --collect-only # from a lock of their own, before there are credentials\n",
+        "        run: python3 dev.py smoke --collect-only # before there are credentials\n",
         "        run: deployer smoke\n",
         "runs more than the smoke tests",
     ),
     "staging's smoke tests are conditional": Mutant(
-        rules.staging_is_smoked_before_production,
+        release.staging_is_smoked_before_production,
         DEPLOY,
         "    name: Staging smoke\n",
         "    name: Staging smoke\n    if: vars.AWS_SMOKE_ROLE_ARN != ''\n",
         "staging-smoke is conditional",
     ),
     "smoke tests may deploy": Mutant(
-        rules.staging_is_smoked_before_production,
+        credentials.roles_are_those_of_the_environment,
         DEPLOY,
         'role-to-assume: "${{ vars.AWS_SMOKE_ROLE_ARN }}"',
         'role-to-assume: "${{ vars.AWS_DEPLOY_ROLE_ARN }}"',
-        "does not assume the smoke role alone",
+        "expected AWS_SMOKE_ROLE_ARN",
+    ),
+    "a rollback is offered elsewhere": Mutant(
+        credentials.people_choose_from_a_list,
+        ROLLBACK,
+        "options: [production, staging]",
+        "options: [production, anywhere]",
+        "offers the environments",
+    ),
+    "the environment of a rollback is free text": Mutant(
+        credentials.people_choose_from_a_list,
+        ROLLBACK,
+        "        type: choice\n        options: [production, staging]\n",
+        "        type: string\n",
+        "environment decides something, and is free text",
+    ),
+    "the database is an old one": Mutant(
+        release.gate_comes_first,
+        DEPLOY,
+        "        run: deployer scan\n",
+        "        run: deployer scan --no-download\n",
+        "the scan has options",
+    ),
+    "a job keeps a cache": Mutant(
+        credentials.installer_is_pinned_and_shares_nothing,
+        DEPLOY,
+        "      - uses: $/.github/actions/checks\n",
+        "      - uses: actions/cache@0000000000000000000000000000000000000000 # v6.1.0\n",
+        "shares a cache",
+    ),
+    "uv decides about a cache": Mutant(
+        credentials.installer_is_pinned_and_shares_nothing,
+        SETUP,
+        "        enable-cache: false # any job could write it, and a job with credentials would install from it\n",
+        "",
+        "shares uv's cache",
+    ),
+    "uv may use a cache": Mutant(
+        credentials.installer_is_pinned_and_shares_nothing,
+        SETUP,
+        "enable-cache: false",
+        "enable-cache: true",
+        "shares uv's cache",
+    ),
+    "the newest uv is installed": Mutant(
+        credentials.installer_is_pinned_and_shares_nothing,
+        SETUP,
+        "version: 0.12.4",
+        "version: latest",
+        "takes whatever uv is the newest",
+    ),
+    "a job with a role fetches a package": Mutant(
+        credentials.credentials_are_beside_few_packages,
+        ROLLBACK,
+        "      - name: Show what is live now\n",
+        "      - run: pip install boto3\n      - name: Show what is live now\n",
+        "fetches something",
+    ),
+    "a job with a role runs the linters": Mutant(
+        credentials.credentials_are_beside_few_packages,
+        ROLLBACK,
+        "      - name: Show what is live now\n",
+        "      - run: python3 dev.py lint\n      - name: Show what is live now\n",
+        "runs a task that installs everything",
+    ),
+    "a job with a role installs everything": Mutant(
+        credentials.credentials_are_beside_few_packages,
+        ROLLBACK,
+        "        with: { only: deployer }\n",
+        "",
+        "installs more than it needs",
+    ),
+    "a role stands in the file": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        ROLLBACK,
+        '"${{ vars.AWS_DEPLOY_ROLE_ARN }}"',
+        "arn:aws:iam::123456789012:role/admin",
+        "expected AWS_DEPLOY_ROLE_ARN",
+    ),
+    "a job does not say where it works": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        DEPLOY,
+        "      DEPLOY_ENV: staging\n",
+        "",
+        "does not say which environment it works on",
+    ),
+    "staging's job works on production": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        DEPLOY,
+        "DEPLOY_ENV: staging",
+        "DEPLOY_ENV: production",
+        "works on production with the role of staging",
+    ),
+    "staging becomes the role that pushes": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        DEPLOY,
+        'role-to-assume: "${{ vars.AWS_DEPLOY_ROLE_ARN }}"',
+        'role-to-assume: "${{ vars.AWS_PUSH_ROLE_ARN }}"',
+        "staging: becomes ['${{ vars.AWS_PUSH_ROLE_ARN }}'], expected AWS_DEPLOY_ROLE_ARN",
     ),
     "packages are installed beside the smoke role": Mutant(
-        rules.staging_is_smoked_before_production,
+        release.staging_is_smoked_before_production,
         DEPLOY,
         "        run: python3 dev.py smoke --collect-only #",
         "        run: echo #",
-        "installs packages beside credentials",
+        "does not collect, then get credentials, then test",
     ),
     "a missing smoke role is found by its action": Mutant(
-        rules.staging_is_smoked_before_production,
+        release.staging_is_smoked_before_production,
         DEPLOY,
         "${AWS_SMOKE_ROLE_ARN:?it is",
         "${AWS_SMOKE_ROLE_ARN:-it is",
         "does not say that its role is missing",
     ),
     "smoke tests run against nothing": Mutant(
-        rules.staging_is_smoked_before_production,
+        release.staging_is_smoked_before_production,
         DEPLOY,
         '        env: { SMOKE_TARGET: "${{ needs.staging.outputs.smoke_target }}" }\n',
         "",
         "does not test what staging released",
     ),
     "the smoke tests of staging are about production": Mutant(
-        rules.staging_is_smoked_before_production,
+        credentials.roles_are_those_of_the_environment,
         DEPLOY,
         "    timeout-minutes: 15\n    environment: staging\n",
         "    timeout-minutes: 15\n    environment: production\n",
-        "staging-smoke is not about staging",
+        "staging-smoke: runs in environment production, expected staging",
     ),
     "the scan step is gone": Mutant(
-        rules.gate_comes_first,
+        release.gate_comes_first,
         DEPLOY,
         "deployer scan",
         "deployer --help",
-        "expected one scan, one push and two deployments",
+        "expected one scan, one smoke, one push",
     ),
     "a check comes before the verification": Mutant(
-        rules.machinery_is_verified_first,
-        CI,
+        credentials.machinery_is_verified_first,
+        SETUP,
         "run: python3 dev.py verify",
         "run: python3 dev.py setup",
         "does something before `python3 dev.py verify`",
     ),
     "a release does not verify": Mutant(
-        rules.machinery_is_verified_first,
+        credentials.machinery_is_verified_first,
         DEPLOY,
-        "      - name: Verify machinery\n        run: python3 dev.py verify\n",
+        "      - uses: $/.github/actions/setup\n        with: { only: deployer }\n",
         "",
         "does something before `python3 dev.py verify`",
     ),
     "the verification may be left out": Mutant(
-        rules.machinery_is_verified_first,
-        DEPLOY,
-        "        run: python3 dev.py verify\n",
-        "        if: vars.VERIFY == 'true'\n        run: python3 dev.py verify\n",
-        "does something before `python3 dev.py verify`",
+        credentials.machinery_is_verified_first,
+        SETUP,
+        "    - name: Verify machinery\n",
+        "    - name: Verify machinery\n      if: github.event_name == 'push'\n",
+        "may leave out `python3 dev.py verify`",
     ),
     "the image is scanned before it is built": Mutant(
-        rules.release_reads_in_order,
+        release.release_reads_in_order,
         DEPLOY,
         "name: Build image",
         "name: Scan image",
         "steps are out of order",
     ),
     "the scan is conditional": Mutant(
-        rules.release_reads_in_order,
+        release.release_reads_in_order,
         CI,
         "- name: Scan image\n",
         "- name: Scan image\n        if: vars.SCAN == 'true'\n",
         "`Scan image` is conditional",
     ),
     "a cancelled rollout is left as it is": Mutant(
-        rules.production_is_never_left_split,
+        release.production_is_never_left_split,
         DEPLOY,
         "if: failure() || cancelled()",
         "if: failure()",
         "does not run after both a failure and a cancel",
     ),
     "a red run ends somebody else's rollout": Mutant(
-        rules.production_is_never_left_split,
+        release.production_is_never_left_split,
         DEPLOY,
         ' --only-if-owner "$GITHUB_RUN_ID"',
         "",
         "may end somebody else's rollout",
     ),
     "a shell stands between the runner and the rollout": Mutant(
-        rules.production_is_never_left_split,
+        release.production_is_never_left_split,
         DEPLOY,
         "run: exec deployer rollout start",
         "run: deployer rollout start",
         "does not get the runner's signals",
     ),
     "nothing rolls back": Mutant(
-        rules.production_is_never_left_split,
+        release.production_is_never_left_split,
         DEPLOY,
         "run: deployer rollback",
         "run: deployer status",
         "no rollback after the rollout",
     ),
     "the first push is red": Mutant(
-        rules.aws_waits_for_bootstrap,
+        credentials.aws_waits_for_bootstrap,
         DEPLOY,
         "    if: vars.AWS_PUSH_ROLE_ARN != '' # before bootstrap there is nowhere to push to\n",
         "",
         "push does not wait for bootstrap",
     ),
     "nobody is told that nothing was deployed": Mutant(
-        rules.aws_waits_for_bootstrap,
+        credentials.aws_waits_for_bootstrap,
         DEPLOY,
         "::notice",
         "::debug",
@@ -505,8 +655,8 @@ MUTANTS = {
     "a job is left out of pass": Mutant(
         rules.one_job_named_pass,
         CI,
-        "needs: [check, image, rehearsal]",
-        "needs: [check]",
+        "needs: [settings, checks, image, rehearsal]",
+        "needs: [settings, checks, image]",
         "pass does not wait for every job",
     ),
     "pass is skipped after a failure": Mutant(
@@ -519,8 +669,8 @@ MUTANTS = {
     "pass counts one success too few": Mutant(
         rules.one_job_named_pass,
         CI,
+        '"success success success success"',
         '"success success success"',
-        '"success success"',
         "pass does not count the successes",
     ),
     "the keys are shuffled": Mutant(

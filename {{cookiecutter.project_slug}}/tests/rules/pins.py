@@ -41,7 +41,7 @@ def pinned(files: Files) -> set[Pin]:
             found |= {Pin(path, image) for image in IMAGE.findall(text)}
         if re.search(r"\.ya?ml$", path) and ".github/" in path:
             uses = re.findall(r"(?m)^[\s-]*[\"']?uses[\"']?\s*:\s*[\"']?([^\s\"'#]+)", text)
-            found |= {Pin(path, action) for action in uses if not action.startswith(".")}
+            found |= {Pin(path, action) for action in uses if not action.startswith((".", "$"))}
         if path.endswith(".txt") and "--hash=sha256:" in text:
             found |= {Pin(path, package) for package in re.findall(r"(?m)^([\w.-]+)(?:\[[\w,-]+\])?==", text)}
         if path.endswith("package-lock.json"):
