@@ -63,7 +63,8 @@ class RolloutPlan:
     No steps means all traffic at once. `only_observes` lets time alone move the rollout: what would have
     ended it is reported. `is_forced` lets it start although an alarm is red and nothing can be compared.
     `is_begun` is True once this rollout has written to the alias: what it then no longer finds there was
-    ended by somebody else, and is not begun again.
+    ended by somebody else, and is not begun again. `skip_reason` is why a person lets it begin behind its
+    last step, a hotfix; empty when it takes its steps.
     """
 
     id: str
@@ -77,6 +78,7 @@ class RolloutPlan:
     only_observes: bool = False
     is_forced: bool = False
     is_begun: bool = False
+    skip_reason: str = ""
 
     @property
     def fingerprint(self) -> str:

@@ -8,10 +8,10 @@ import pytest
 
 from deployer.canary import decide as canary
 from deployer.canary import marker, moves
-from deployer.canary.decision import Done, Finish, Pause, Promote, Rollback, SetWeight, Wait
+from deployer.canary.decision import Done, Finish, Pause, Promote, Refuse, Rollback, SetWeight, Wait
 from deployer.canary.moves import Wish
 from deployer.errors import DeployerError, Exit
-from deployer.model import AliasState, RolloutState, Routing
+from deployer.model import AlarmReading, AlarmState, AliasState, RolloutState, Routing
 from engine.canary.test_decide import ALL_AT_ONCE, BAKING, OK, PAUSED, PLAN, START, at_step, untouched
 
 BEGUN = replace(PLAN, is_begun=True)
@@ -162,3 +162,44 @@ def test_rolling_back_works_without_room_for_the_marker():
     alias = replace(at_step(1), text="x" * 250)
     write = moves.rollback_write(alias, target="41", reason="alarm")
     assert (write.version, write.canary, write.description) == ("41", None, "x" * 250)
+
+
+@pytest.mark.parametrize("wish", list(Wish), ids=lambda wish: wish.value)
+def test_the_reason_of_a_wish_is_kept(wish):
+    """Whatever a person asks for, the reason stands in the marker next to what it led to."""
+    alias = PAUSED if wish is Wish.RESUME else at_step(1)
+    assert after(moves.write_for_wish(wish, PLAN, alias, START + 50, "ticket 7")).marker.why == "ticket 7"
+
+
+def test_a_reason_outlives_the_rollout_but_not_the_next_step():
+    """Who promoted, and why, is still said when the bake is over; a further step has its own reasons."""
+    promoted = after(moves.write_for_wish(Wish.PROMOTE, PLAN, at_step(1), START + 50, "ticket 7"))
+    done = after(moves.write_for(Finish("good"), PLAN, promoted, START + 400))
+    assert (done.marker.state, done.marker.why) == (RolloutState.DONE, "ticket 7")
+    skipped = after(moves.write_for_wish(Wish.SKIP, PLAN, at_step(1), START + 50, "ticket 8"))
+    assert after(moves.write_for(Promote("good"), PLAN, skipped, START + 400)).marker.why == ""
+
+
+def test_a_hotfix_skips_its_steps_and_keeps_its_fingerprint():
+    """All traffic at once, with the reason kept, and still the same plan: any process may go on with it."""
+    plan = replace(PLAN, skip_reason="ticket 9")
+    decision = canary.decide(plan, untouched(), OK, START)
+    assert decision == Promote("steps skipped: ticket 9")
+    left = after(moves.write_for(decision, plan, untouched(), START))
+    assert (left.routing, left.marker.state, left.marker.why) == (
+        Routing("42"),
+        RolloutState.BAKE,
+        "ticket 9",
+    )
+    assert left.marker.step == 3
+    assert isinstance(canary.decide(BEGUN, left, OK, START + 10), Wait)
+    assert isinstance(canary.decide(BEGUN, left, OK, START + 120), Finish)
+
+
+def test_a_hotfix_is_not_held_up_by_a_red_alarm():
+    """The release that is to be the cure starts although an alarm is in ALARM; a missing alarm still refuses it."""
+    plan = replace(PLAN, skip_reason="ticket 9")
+    red = replace(OK, alarms={"errors": AlarmReading(AlarmState.ALARM, START - 60)})
+    assert isinstance(canary.decide(plan, untouched(), red, START), Promote)
+    missing = replace(OK, alarms={"errors": AlarmReading(AlarmState.MISSING)})
+    assert isinstance(canary.decide(plan, untouched(), missing, START), Refuse)

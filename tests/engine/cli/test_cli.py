@@ -200,7 +200,7 @@ def test_a_detached_rollout_is_resumed(deploy, capsys):
     assert deploy("rollout", "pause") == Exit.DONE
     assert deploy("rollout", "resume") == Exit.DONE
     out = capsys.readouterr().out.splitlines()
-    assert "resume     the step's bake starts again" in out
+    assert "resume     the step's bake starts again: asked for by hand" in out
     assert out[-1] == "done       version 42 serves all traffic"
 
 

@@ -116,6 +116,8 @@ def _begin(plan: RolloutPlan, alias: AliasState, evidence: Evidence) -> Decision
         return Refuse(f"alarm `{missing[0]}` does not exist", "deployer apply, or correct it in deploy.toml")
     firing = _in_state(evidence, AlarmState.ALARM)
     caution = f"; alarm `{firing[0]}` was in ALARM before it began" if firing else ""
+    if plan.skip_reason:
+        return Promote(f"steps skipped: {plan.skip_reason}{caution}")
     if not plan.steps:
         if firing and not plan.is_forced:
             return Refuse(

@@ -27,9 +27,10 @@ class Wish(Enum):
     ABORT = "abort"  # give all traffic back now
 
 
-def write_for(move: Move, plan: RolloutPlan, alias: AliasState, now: float) -> AliasWrite:
-    """Return the UpdateAlias of a decision.
+def write_for(move: Move, plan: RolloutPlan, alias: AliasState, now: float, *, why: str = "") -> AliasWrite:
+    """Return the UpdateAlias of a decision; `why` is the reason a person gave for it, and kept.
 
+    A reason that was kept lasts until the next step, and past the end of the rollout.
     Raises ValueError when the alias's own text leaves no room for the marker, which `decide` refuses first.
     """
     at = int(now)
@@ -44,19 +45,21 @@ def write_for(move: Move, plan: RolloutPlan, alias: AliasState, now: float) -> A
             plan=plan.fingerprint,
             state=RolloutState.RUN,
         )
+        why = why or plan.skip_reason
     match move:
         case SetWeight(_, weight_pct, _):
-            after = _entered(marker, RolloutState.RUN, at)
+            after = _entered(marker, RolloutState.RUN, at, why)
             text = markers.render(alias.text, after)
             return AliasWrite(marker.from_version, text, canary=plan.target, weight_pct=weight_pct)
         case Promote():
             state = RolloutState.BAKE if plan.final_bake_s > 0 else RolloutState.DONE
             # Steps left out begin and end now, so that the marker's step is the one behind the last.
             skipped = (at,) * (len(plan.steps) - marker.step)
-            after = _entered(replace(marker, starts=(*marker.starts, *skipped)), state, at)
+            after = _entered(replace(marker, starts=(*marker.starts, *skipped)), state, at, why)
             return AliasWrite(plan.target, markers.render(alias.text, after))
         case Finish():
-            return AliasWrite(plan.target, markers.render(alias.text, _stayed(marker, RolloutState.DONE, at)))
+            after = _stayed(marker, RolloutState.DONE, at, why or marker.why)
+            return AliasWrite(plan.target, markers.render(alias.text, after))
         case Pause(reason):
             return _unmoved(alias, _stayed(marker, RolloutState.PAUSE, at, reason))
         case Rollback(reason):
@@ -86,13 +89,13 @@ def write_for_wish(wish: Wish, plan: RolloutPlan, alias: AliasState, now: float,
             return _unmoved(alias, _stayed(marker, RolloutState.PAUSE, int(now), why))
         case Wish.RESUME if marker.state is RolloutState.PAUSE:
             state = RolloutState.BAKE if plan.is_bake(marker.step) else RolloutState.RUN
-            return _unmoved(alias, _stayed(moved_on, state, int(now)))
+            return _unmoved(alias, _stayed(moved_on, state, int(now), why))
         case Wish.SKIP if not plan.is_bake(marker.step):
-            return write_for(canary.next_move(plan, marker, why), plan, accepted, now)
+            return write_for(canary.next_move(plan, marker, why), plan, accepted, now, why=why)
         case Wish.SKIP:
-            return write_for(Finish(why), plan, alias, now)
+            return write_for(Finish(why), plan, alias, now, why=why)
         case Wish.PROMOTE if not plan.is_bake(marker.step):
-            return write_for(Promote(why), plan, accepted, now)
+            return write_for(Promote(why), plan, accepted, now, why=why)
         case Wish.ABORT:
             return rollback_write(alias, target=marker.from_version, reason=why)
     raise DeployerError(
@@ -118,9 +121,9 @@ def rollback_write(alias: AliasState, *, target: str, reason: str) -> AliasWrite
         return AliasWrite(target, alias.text)
 
 
-def _entered(marker: Marker, state: RolloutState, at: int) -> Marker:
+def _entered(marker: Marker, state: RolloutState, at: int, why: str) -> Marker:
     """Return the marker at the beginning of its next step."""
-    return replace(marker, starts=(*marker.starts, at), since_s=0, state=state, why="")
+    return replace(marker, starts=(*marker.starts, at), since_s=0, state=state, why=why)
 
 
 def _stayed(marker: Marker, state: RolloutState, at: int, why: str = "") -> Marker:

@@ -103,6 +103,7 @@ def rollback(context: Context, reason: str, to: str | None, only_owner: str | No
         context.output.say(done.reason)
         return Exit.DONE
     context.output.event(report.rollback_event(context.clock.now(), done.write, reason))
+    context.output.summarize(report.wish_summary(aws.function_name, "roll back", done.write, reason))
     context.output.say_decision(f"roll back  all traffic is on version {done.version}: {reason}")
     after_write(context, aws, done.write, reason)
     return Exit.DONE

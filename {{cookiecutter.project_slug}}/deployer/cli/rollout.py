@@ -33,12 +33,18 @@ def rollout_start(
     force: Annotated[
         str | None, typer.Option(metavar="REASON", help="Start although something speaks against it.")
     ] = None,
+    skip_steps: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON", help="Give all traffic at once: a hotfix.", envvar="SKIP_STEPS_REASON"
+        ),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Take the first step only.")] = False,
     config: ConfigPath = SETTINGS,
     events: Events = None,
 ) -> int:
     """Roll a version out, step by step, and back when a gate says so (exit 4)."""
-    how = rollout_commands.Start(version, force, detach)
+    how = rollout_commands.Start(version, force, detach, skip_steps or None)
     return rollout_commands.start(context_of(ctx, env, config, events), how)
 
 
@@ -46,12 +52,13 @@ def rollout_start(
 def rollout_resume(
     ctx: typer.Context,
     env: Env = PRODUCTION,
+    reason: Reason = ASKED,
     detach: Annotated[bool, typer.Option("--detach", help="End a pause, and leave the rest.")] = False,
     config: ConfigPath = SETTINGS,
     events: Events = None,
 ) -> int:
     """Go on with a rollout that was paused, or whose process was lost, from the step it is in."""
-    return rollout_commands.resume(context_of(ctx, env, config, events), detach=detach)
+    return rollout_commands.resume(context_of(ctx, env, config, events), reason, detach=detach)
 
 
 @rollout_app.command("pause")

@@ -24,15 +24,21 @@ from deployer.rollout.signals import signals_to
 from deployer.rollout.surroundings import Surroundings, after_write
 
 _QUIET_S = 60.0
+_KINDS = {"forced": "Forced", "skipped": "All steps skipped"}  # as the summary says it
 
 
 @dataclass(frozen=True)
 class Start:
-    """How a rollout is begun: `force` is the reason for starting although something speaks against it."""
+    """How a rollout is begun.
+
+    `force` is the reason for starting although something speaks against it, `skip_steps` the reason for
+    giving all traffic at once; both None where there is none.
+    """
 
     version: str | None = None
     force: str | None = None
     detach: bool = False
+    skip_steps: str | None = None
 
 
 def start(context: Context, how: Start) -> Exit:
@@ -47,32 +53,38 @@ def start(context: Context, how: Start) -> Exit:
     probe = samples.load_probe(context.root)
     rollout_id = github.rollout_id(context.output.environ)
     target = how.version or aws.newest_version()
-    plan = replace(settings.rollout_plan(rollout_id, target), is_forced=how.force is not None)
+    plan = replace(
+        settings.rollout_plan(rollout_id, target),
+        is_forced=how.force is not None,
+        skip_reason=how.skip_steps or "",
+    )
     around = Surroundings.of(context, aws)
     if _is_left_half_way(aws.alias().marker, rollout_id, target):
         context.output.say(f"rollout    of version {target} was left half-way by this run: going on with it")
-        return resume(context, detach=how.detach)
+        return resume(context, "the same run, again", detach=how.detach)
     if not how.detach:
         around.check_credentials(plan)
     alias = _without_other_rollout(around, settings, rollout_id)
     if alias.routing.stable != target and alias.routing.canary is None:
-        preflight.check_version(aws, alias.routing.stable, target, is_shared=bool(plan.steps))
+        is_shared = bool(plan.steps) and not plan.skip_reason
+        preflight.check_version(aws, alias.routing.stable, target, is_shared=is_shared)
         preflight.check_alarms(aws, settings)
         preflight.send_probe(aws, target, probe)
         context.output.say(f"probe      version {target} answers {samples.PROBE}")
-    if how.force is not None:
-        context.output.say(f"forced     {how.force}")
-        context.output.event(
-            {"at": context.clock.now(), "kind": "forced", "id": rollout_id, "reason": how.force}
-        )
-        context.output.summarize(f"Forced: {how.force}\n")
+    for kind, reason in (("forced", how.force), ("skipped", how.skip_steps)):
+        if reason is not None:
+            context.output.say(f"{kind:<10} {reason}")
+            context.output.event(
+                {"at": context.clock.now(), "kind": kind, "id": rollout_id, "reason": reason}
+            )
+            context.output.summarize(f"{_KINDS[kind]}: {reason}\n")
     around.prepare(plan, alias)
     if settings.driver == "codedeploy":
-        return driver_commands.deploy(around, plan)
+        return driver_commands.deploy(around, replace(plan, steps=()) if plan.skip_reason else plan)
     return _drive(around, plan, detach=how.detach)
 
 
-def resume(context: Context, *, detach: bool) -> Exit:
+def resume(context: Context, reason: str, *, detach: bool) -> Exit:
     """Go on with the rollout the alias says is running, from the step it is in; a paused one is resumed.
 
     With `detach` a paused rollout is resumed and left to the process that drives it.
@@ -88,8 +100,11 @@ def resume(context: Context, *, detach: bool) -> Exit:
     plan = _running_plan(context, aws)
     around.rearm(plan, alias)
     if marker is not None and marker.state is RolloutState.PAUSE:
-        around.announce(rollout.wish(aws, plan, Wish.RESUME, context.clock, "resumed"), "resumed")
-        context.output.say("resume     the step's bake starts again")
+        write = rollout.wish(aws, plan, Wish.RESUME, context.clock, reason)
+        around.announce(write, reason)
+        context.output.event(_wish_event(context, Wish.RESUME, write, reason))
+        context.output.summarize(report.wish_summary(aws.function_name, Wish.RESUME.value, write, reason))
+        context.output.say(f"resume     the step's bake starts again: {reason}")
     if detach:
         return Exit.DONE
     if context.config.environment(context.environment).driver == "durable":
@@ -114,6 +129,7 @@ def ask(context: Context, wish: Wish, reason: str) -> Exit:
     aws = reach(context)
     write = rollout.wish(aws, _running_plan(context, aws), wish, context.clock, reason)
     context.output.event(_wish_event(context, wish, write, reason))
+    context.output.summarize(report.wish_summary(aws.function_name, wish.value, write, reason))
     after_write(context, aws, write, reason)
     shared = f", version {write.canary} {write.weight_pct} %" if write.canary else ""
     context.output.say_decision(

@@ -112,6 +112,7 @@ def deploy(around: Surroundings, plan: RolloutPlan) -> Exit:
         starts=(began,),
         plan=plan.fingerprint,
         state=RolloutState.DONE,
+        why=plan.skip_reason,
     )
     around.announce(_record(aws, done), f"deployment {ended.deployment_id} succeeded")
     around.clear()

@@ -141,6 +141,13 @@ def rollback_event(at: float, write: AliasWrite, reason: str) -> dict[str, Any]:
     }
 
 
+def wish_summary(function: str, verb: str, write: AliasWrite, reason: str) -> str:
+    """Return what a person asked for as Markdown for the job's summary: verb, traffic after it, reason."""
+    shared = f", version {write.canary} {write.weight_pct} %" if write.canary else ""
+    traffic = f"version {write.version} {100 - write.weight_pct} %{shared}"
+    return f"### `{function}`: {verb}\n\n{traffic}\n\nReason: {_inline(reason)}\n"
+
+
 def rollout_summary(ticks: Iterable[Tick], *, function: str, started_at: float) -> str:
     """Return the rollout as Markdown for the job's summary page.
 
