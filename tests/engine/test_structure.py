@@ -28,7 +28,8 @@ ALLOWED: dict[str, set[str]] = {
     "report.page": set(),
     "rollout": {"aws", "canary", "judge", "report"},
     "drivers": {"aws", "canary", "judge", "report", "rollout"},
-    "cli": {"aws", "canary", "drivers", "image", "judge", "release", "report", "rollout"},
+    "gameday": {"aws", "canary", "report", "rollout"},
+    "cli": {"aws", "canary", "drivers", "gameday", "image", "judge", "release", "report", "rollout"},
     "durable": {"drivers"},
     "__main__": {"cli"},
     "machinery": set(),
@@ -48,6 +49,7 @@ PURE = {
     ),
     *("release.plan", "release.template", "release.permissions", "release.merge"),
     *("report.text", "report.mermaid", "drivers.handover", "drivers.codedeploy", "drivers.costs"),
+    *("gameday.plan", "gameday.record", "gameday.chain", "gameday.findings"),
 }
 HOMES = {
     "boto3": {"aws.client"},

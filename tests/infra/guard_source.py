@@ -68,7 +68,7 @@ def error(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "no"}}, "UpdateAlias")
 
 
-def load(client: FakeLambda) -> ModuleType:
+def load(client: FakeLambda, function: str = FUNCTION) -> ModuleType:
     """Run the guard's text as the module Lambda would import, with `client` instead of AWS."""
 
     class Session:
@@ -79,7 +79,7 @@ def load(client: FakeLambda) -> ModuleType:
     module, session = ModuleType("index"), ModuleType("botocore.session")
     session.get_session = Session  # type: ignore[attr-defined]
     kept = sys.modules["botocore.session"]
-    os.environ["FUNCTION_NAME"] = FUNCTION
+    os.environ["FUNCTION_NAME"] = function
     sys.modules["botocore.session"] = session
     try:
         exec(compile(source(), "index.py", "exec"), module.__dict__)  # noqa: S102 - it is the product

@@ -21,6 +21,7 @@ from deployer.aws.metrics import Metrics
 from deployer.aws.observed import FunctionState
 from deployer.aws.provisioned import Provisioned
 from deployer.aws.tries import BRISK, PATIENT, refuse_what_is_no_answer
+from deployer.aws.versions import Versions
 from deployer.canary import marker
 from deployer.config import ALIAS
 from deployer.config import Config as DeployConfig
@@ -94,6 +95,10 @@ class Aws:
     def provisioned(self) -> Provisioned:
         """Return the provisioned concurrency of the function's versions."""
         return Provisioned(self._lambda, self.function_name)
+
+    def versions(self) -> Versions:
+        """Return what the function's versions are made from."""
+        return Versions(self._lambda, self.function_name)
 
     def identity(self) -> str:
         """Return the ARN the credentials belong to."""

@@ -14,6 +14,7 @@ from deployer.cli.options import (
     ASKED,
     PRODUCTION,
     SETTINGS,
+    STAGING,
     ConfigPath,
     Env,
     Events,
@@ -27,6 +28,7 @@ from deployer.cli.rollout import rollout_app
 from deployer.clock import Clock, SystemClock
 from deployer.drivers import start as driver_commands
 from deployer.errors import DeployerError, Exit
+from deployer.gameday import run as gamedays
 from deployer.report.console import Output
 
 app = typer.Typer(
@@ -214,6 +216,22 @@ def rollback(
 ) -> int:
     """Give all traffic back with one call; a second rollback changes nothing."""
     return commands.rollback(context_of(ctx, env, config, events), reason, to, only_if_owner)
+
+
+@app.command()
+def gameday(
+    ctx: typer.Context,
+    env: Env = STAGING,
+    force: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Try production as well, which loses requests there.")
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Put back what a killed game day left, and try nothing.")
+    ] = False,
+    config: ConfigPath = SETTINGS,
+) -> int:
+    """Release a version that cannot answer, and see that gate and guard give the traffic back."""
+    return gamedays.run(context_of(ctx, env, config), gamedays.How(force, repair))
 
 
 @app.command()

@@ -27,6 +27,7 @@ Reason = Annotated[str, typer.Option(help="Kept in the alias's marker.")]
 
 ASKED = "asked for by hand"
 PRODUCTION: Literal["production"] = "production"
+STAGING: Literal["staging"] = "staging"
 SETTINGS = Path("deploy.toml")
 
 
