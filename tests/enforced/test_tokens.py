@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import time
@@ -98,11 +99,11 @@ def test_every_exchange_is_recorded(here: World) -> None:
 def ask(issuer: TokenIssuer, right: str) -> tuple[int, dict[str, Any]]:
     """Ask for a token as a job does; return status and answer."""
     address = urlsplit(issuer.url)
-    connection = http.client.HTTPConnection(address.netloc, timeout=5)
     path = f"{address.path}?{address.query}&audience={AUDIENCE}"
-    connection.request("GET", path, headers={"Authorization": f"bearer {right}"})
-    answer = connection.getresponse()
-    return answer.status, json.loads(answer.read())
+    with contextlib.closing(http.client.HTTPConnection(address.netloc)) as connection:
+        connection.request("GET", path, headers={"Authorization": f"bearer {right}"})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
 
 
 def test_issuer_answers_who_was_granted_claims_until_they_are_revoked(here: World) -> None:
