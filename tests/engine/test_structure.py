@@ -47,7 +47,7 @@ PURE = {
         "aws.stack_states",
         "image.findings",
     ),
-    *("release.plan", "release.template", "release.permissions", "release.merge"),
+    *("release.plan", "release.prune", "release.template", "release.permissions", "release.merge"),
     *("report.text", "report.mermaid", "drivers.handover", "drivers.codedeploy", "drivers.costs"),
     *("gameday.plan", "gameday.record", "gameday.chain", "gameday.findings"),
 }

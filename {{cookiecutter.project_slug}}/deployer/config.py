@@ -76,6 +76,13 @@ class Scan(_Section):
     max_database_age_h: Annotated[int, Field(ge=1, le=720)] = 72
 
 
+class Prune(_Section):
+    """How many of the newest `deployer prune` keeps, whoever needs them or not."""
+
+    keep_versions: Annotated[int, Field(ge=1, le=1000)] = 10
+    keep_images: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
 class StepSettings(_Section):
     """One step of a rollout: the canary's share of traffic, and how long it is watched there."""
 
@@ -181,6 +188,7 @@ class Config(_Section):
     function: Function
     parameters: Parameters = {}
     scan: Scan = Scan()
+    prune: Prune = Prune()
     environments: Environments = Environments()
 
     @model_validator(mode="after")

@@ -43,3 +43,48 @@ class Observed:
     function: FunctionState | None = None
     alias: AliasState | None = None
     live_image_uri: str | None = None
+
+
+@dataclass(frozen=True)
+class PublishedVersion:
+    """A published version and the digest of its image (`sha256:…`; empty for a function without one)."""
+
+    number: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class AliasSeen:
+    """An alias of any name: the versions it sends traffic to, and its description."""
+
+    name: str
+    versions: tuple[str, ...]
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Published:
+    """All versions of a function, and everything that may need one of them.
+
+    `latest_digest` is the image of `$LATEST`; `armed` are the versions that a guard's alarm watches.
+    """
+
+    versions: tuple[PublishedVersion, ...]
+    latest_digest: str = ""
+    aliases: tuple[AliasSeen, ...] = ()
+    armed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """What a repository holds under one digest.
+
+    `subject` is the digest that an attestation or signature is about, empty for an image; `pushed_at` is in
+    seconds since the epoch; `status` is ECR's: ACTIVE, ARCHIVED or ACTIVATING.
+    """
+
+    digest: str
+    tags: tuple[str, ...] = ()
+    pushed_at: float = 0.0
+    subject: str = ""
+    status: str = "ACTIVE"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from deployer import github
 from deployer.aws.client import AwsFactory, connect
 from deployer.cli import account, commands, image_commands, smoke_commands
+from deployer.cli import prune as pruning
 from deployer.cli.options import (
     ASKED,
     PRODUCTION,
@@ -247,3 +249,29 @@ def status(
 def drift(ctx: typer.Context, env: Env = PRODUCTION, config: ConfigPath = SETTINGS) -> int:
     """Print what is live but not asked for; exit 3 when there is anything."""
     return commands.drift(context_of(ctx, env, config))
+
+
+@app.command()
+def prune(
+    ctx: typer.Context,
+    env: Env = PRODUCTION,
+    images: Annotated[
+        bool, typer.Option("--images", help="Images of the repository, instead of an environment's versions.")
+    ] = False,
+    in_use: Annotated[
+        list[Path] | None, typer.Option("--in-use", help="Each environment's file, for --images.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the images in use are written; default: build/in-use-ENV.json.")
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="How many of the newest to keep; default: deploy.toml.")
+    ] = None,
+    delete: Annotated[
+        bool, typer.Option("--delete", "--yes", help="Do it; without this only say what would go.")
+    ] = False,
+    config: ConfigPath = SETTINGS,
+) -> int:
+    """Remove old versions, then images that no version uses; without --delete nothing is changed."""
+    context, how = context_of(ctx, env, config), pruning.How(delete, keep)
+    return pruning.images(context, how, in_use or []) if images else pruning.versions(context, how, out)
