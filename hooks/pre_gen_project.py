@@ -12,10 +12,10 @@ ANSWERS = json.loads(r"""{{ cookiecutter | tojson }} """)
 
 REGION = r"[a-z]{2}(-gov|-iso[a-z]?)?-(central|east|west|(north|south)(east|west)?)-[1-9]"
 PATTERNS = {
-    # 30 leaves room in 63 characters for -production-resized-<account> in the name of a bucket.
+    # 29 leaves room in 64 characters for -production-function-<region> in the name of a role.
     "project_slug": (
-        r"(?=.{1,30}\Z)[a-z][a-z0-9]*(-[a-z0-9]+)*",
-        "1 to 30 of a-z, 0-9 and single -, starting with a letter",
+        r"(?=.{1,29}\Z)[a-z][a-z0-9]*(-[a-z0-9]+)*",
+        "1 to 29 of a-z, 0-9 and single -, starting with a letter",
     ),
     "github_owner": (
         r"(?=.{1,39}\Z)[A-Za-z0-9]+([-_][A-Za-z0-9]+)*",

@@ -54,7 +54,7 @@ LINTERS = (
     "check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml",
     "check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml",
     "hadolint --failure-threshold warning Dockerfile",
-    "cfn-lint infra/bootstrap.yaml infra/codedeploy.yaml infra/service.yaml",
+    "cfn-lint infra/bootstrap.yaml infra/codedeploy.yaml infra/registry.yaml infra/service.yaml",
 )
 CACHES = (".pytest_cache", ".ruff_cache", ".mypy_cache")
 LEFTOVERS = (

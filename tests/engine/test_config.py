@@ -57,7 +57,7 @@ def test_a_good_file_becomes_a_plan():
         (("bake_s = 300", "bake_s = 59"), "environments.production.steps[0].bake_s: found `59`, expected greater than or equal to 60"),
         (("bake_s = 300", 'bake_s = "5 min"'), "environments.production.steps[0].bake_s: found `5 min`, expected a valid integer"),
         (('"arm64"', '"riscv"'), "function.architecture: found `riscv`, expected 'arm64' or 'x86_64'"),
-        (('"image-resizer"', '"Image_Resizer"'), "function.name: found `Image_Resizer`, expected text like ^[a-z][a-z0-9-]{0,29}[a-z0-9]$"),
+        (('"image-resizer"', '"Image_Resizer"'), "function.name: found `Image_Resizer`, expected text like ^[a-z][a-z0-9-]{0,27}[a-z0-9]$"),
         (('region = "eu-west-1"', ""), "function.region: missing, expected a value"),
         (("final_bake_s = 120", "final_bake = 120"), "environments.production.final_bake: unknown key, expected one of the documented keys of that table"),
         (("final_bake_s = 120", 'on_low_traffic = "ignore"'), "environments.production.on_low_traffic: found `ignore`, expected 'pause', 'promote' or 'fail'"),

@@ -15,20 +15,29 @@ from testbed.local_aws import running
 from deployer import config
 from deployer.release import sources
 from deployer.release.template import render
-from rules.templates import BOOTSTRAP, INFRA, SERVICE, merged
+from rules.templates import BOOTSTRAP, INFRA, REGISTRY, SERVICE, merged
 
 ACCOUNT = "000000000000"
 # The local AWS knows neither the resource type AWS::IAM::OIDCProvider nor the IAM calls behind it, so the
-# bootstrap stack is given a provider here; the condition that creates one is read from the template instead.
+# stacks are given a provider here; the condition that creates one is read from the templates instead.
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
 NAME = "image-resizer"
 
-BOOTSTRAP_PARAMETERS = {
+GITHUB = {
     "FunctionName": NAME,
     "GitHubSubject": "repo:acme@123/resizer@456",
     "GitHubRepositoryId": "456",
     "ExistingOidcProviderArn": PROVIDER,
+    "RegistryAccount": ACCOUNT,
 }
+REGISTRY_PARAMETERS = {**GITHUB, "StagingAccount": ACCOUNT, "ProductionAccount": ACCOUNT}
+
+
+def bootstrap_parameters(environment: str) -> dict[str, str]:
+    """Return the parameters of one environment's roles."""
+    return {**GITHUB, "Environment": environment}
+
+
 ROOT = INFRA.parent
 ANSWERS = {
     "project_name": "Image Resizer",
@@ -46,6 +55,7 @@ SETTINGS_TEXT = re.sub(
 DESIRED = sources.desired(ROOT, config.parse(SETTINGS_TEXT), "production")
 SERVICE_BODY = render(DESIRED.template, name=SERVICE)
 BOOTSTRAP_BODY = render(merged(BOOTSTRAP), name=BOOTSTRAP)
+REGISTRY_BODY = render(merged(REGISTRY), name=REGISTRY)
 SERVICE_PARAMETERS = {
     **DESIRED.parameters,
     "ImageUri": f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com/{NAME}@sha256:{'1' * 64}",
@@ -123,9 +133,19 @@ def stacks(client: Client) -> Stacks:
 
 
 @pytest.fixture(scope="session")
-def bootstrap(stacks: Stacks) -> Outputs:
-    """Create the bootstrap stack once and return its outputs."""
-    return stacks.apply(f"{NAME}-bootstrap", BOOTSTRAP_BODY, BOOTSTRAP_PARAMETERS)
+def registry(stacks: Stacks) -> Outputs:
+    """Create the registry's stack once and return its outputs."""
+    return stacks.apply(f"{NAME}-registry", REGISTRY_BODY, REGISTRY_PARAMETERS)
+
+
+@pytest.fixture(scope="session")
+def bootstrap(stacks: Stacks, registry: Outputs) -> dict[str, Outputs]:
+    """Create the stacks of registry and both environments' roles once and return their outputs."""
+    environments = {
+        name: stacks.apply(f"{NAME}-{name}-bootstrap", BOOTSTRAP_BODY, bootstrap_parameters(name))
+        for name in ("staging", "production")
+    }
+    return {"registry": registry, **environments}
 
 
 @pytest.fixture(scope="session")

@@ -16,14 +16,16 @@ from deployer.release.template import render
 from infra.conftest import (
     ACCOUNT,
     BOOTSTRAP_BODY,
-    BOOTSTRAP_PARAMETERS,
     NAME,
     PROVIDER,
+    REGISTRY_BODY,
+    REGISTRY_PARAMETERS,
     SERVICE_BODY,
     SERVICE_PARAMETERS,
     Client,
     Outputs,
     Stacks,
+    bootstrap_parameters,
 )
 from rules.templates import SERVICE, merged, text
 
@@ -31,26 +33,28 @@ PRODUCTION, STAGING = f"{NAME}-production", f"{NAME}-staging"
 FUNCTION_ARN = f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:{PRODUCTION}"
 
 
-def test_bootstrap_outputs_are_complete(bootstrap: Outputs) -> None:
-    """Every role and the repository is an output, under the names the workflows are given."""
-    roles = {
-        "PushRoleArn": "push",
-        "StagingDeployRoleArn": "deploy-staging",
-        "ProductionDeployRoleArn": "deploy-production",
-        "StagingStackRoleArn": "stack-staging",
-        "StagingSmokeRoleArn": "smoke-staging",
-        "ProductionStackRoleArn": "stack-production",
-    }
-    expected = {key: f"arn:aws:iam::{ACCOUNT}:role/{NAME}-{role}" for key, role in roles.items()}
-    repository = bootstrap["RepositoryUri"]
-    assert repository.endswith(f"/{NAME}")
-    assert bootstrap == expected | {"OidcProviderArn": PROVIDER, "RepositoryUri": repository}
+def test_bootstrap_outputs_are_complete(bootstrap: dict[str, Outputs]) -> None:
+    """Every role and the repository is an output, under the names that `deployer bootstrap` tells GitHub."""
+    everywhere = ("Deploy", "Plan", "Prune", "Rollback", "Stack")
+    made = {"registry": ("Push", "Prune"), "staging": (*everywhere, "Smoke"), "production": everywhere}
+    for part, names in made.items():
+        prefix = NAME if part == "registry" else f"{NAME}-{part}"
+        arns = {
+            f"{name}RoleArn": f"arn:aws:iam::{ACCOUNT}:role/{prefix}-{name.lower()}-eu-central-1"
+            for name in names
+        }
+        repository = {k: v for k, v in bootstrap[part].items() if k == "RepositoryUri"}
+        assert bootstrap[part] == {**arns, **repository, "OidcProviderArn": PROVIDER}, part
+    assert bootstrap["registry"]["RepositoryUri"].endswith(f"/{NAME}")
 
 
-def test_production_trusts_exactly_its_job(client: Client, bootstrap: Outputs) -> None:
+@pytest.mark.parametrize(("role", "environment"), [("deploy", "production"), ("plan", "production-plan")])
+def test_production_trusts_exactly_its_job(
+    client: Client, bootstrap: dict[str, Outputs], role: str, environment: str
+) -> None:
     """The deployed trust policy names provider, audience, subject, repository, environment and branch."""
-    role = client("iam").get_role(RoleName=f"{NAME}-deploy-production")["Role"]
-    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    found = client("iam").get_role(RoleName=f"{NAME}-production-{role}-eu-central-1")["Role"]
+    (statement,) = found["AssumeRolePolicyDocument"]["Statement"]
     claim = "token.actions.githubusercontent.com:"
     assert statement == {
         "Effect": "Allow",
@@ -59,25 +63,45 @@ def test_production_trusts_exactly_its_job(client: Client, bootstrap: Outputs) -
         "Condition": {
             "StringEquals": {
                 claim + "aud": "sts.amazonaws.com",
-                claim + "sub": "repo:acme@123/resizer@456:environment:production",
+                claim + "sub": f"repo:acme@123/resizer@456:environment:{environment}",
                 claim + "repository_id": "456",
-                claim + "environment": "production",
+                claim + "environment": environment,
                 claim + "ref": "refs/heads/main",
             }
         },
     }
 
 
-def test_repository_is_immutable_and_open_to_lambda(client: Client, bootstrap: Outputs) -> None:
-    """The deployed repository keeps its tags, expires untagged images, and lets Lambda pull."""
+def test_repository_is_immutable_and_open_to_lambda(client: Client, registry: Outputs) -> None:
+    """The deployed repository keeps its tags, expires untagged images, and lets Lambda and nobody else pull."""
     ecr = client("ecr")
     (repository,) = ecr.describe_repositories(repositoryNames=[NAME])["repositories"]
     policy = json.loads(ecr.get_repository_policy(repositoryName=NAME)["policyText"])
     lifecycle = json.loads(ecr.get_lifecycle_policy(repositoryName=NAME)["lifecyclePolicyText"])
     assert repository["imageTagMutability"] == "IMMUTABLE"
-    assert policy["Statement"][0]["Principal"] == {"Service": "lambda.amazonaws.com"}
+    assert [one["Principal"] for one in policy["Statement"]] == [{"Service": "lambda.amazonaws.com"}]
     assert FUNCTION_ARN in policy["Statement"][0]["Condition"]["ArnLike"]["aws:sourceArn"]
     assert [rule["selection"]["tagStatus"] for rule in lifecycle["rules"]] == ["untagged"]
+
+
+def test_another_account_reads_by_its_roles(client: Client, stacks: Stacks) -> None:
+    """An environment in an account of its own may read images, by the roles that release there."""
+    elsewhere = {"FunctionName": "shared", "ProductionAccount": "222222222222"}
+    stacks.apply("shared-registry", REGISTRY_BODY, REGISTRY_PARAMETERS | elsewhere)
+    found = client("ecr").get_repository_policy(repositoryName="shared")["policyText"]
+    by_lambda, by_roles = json.loads(found)["Statement"]
+    pulling = by_lambda["Condition"]["ArnLike"]["aws:sourceArn"]
+    assert [arn.split(":", 4)[4] for arn in pulling] == [
+        f"{ACCOUNT}:function:shared-staging",
+        f"{ACCOUNT}:function:shared-staging:*",
+        "222222222222:function:shared-production",
+        "222222222222:function:shared-production:*",
+    ]
+    assert by_roles["Principal"] == {"AWS": "arn:aws:iam::222222222222:root"}
+    assert by_roles["Condition"]["ArnEquals"]["aws:PrincipalArn"] == [
+        f"arn:aws:iam::222222222222:role/shared-production-{role}-eu-central-1"
+        for role in ("deploy", "plan", "stack")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +110,7 @@ def test_repository_is_immutable_and_open_to_lambda(client: Client, bootstrap: O
 def test_bootstrap_refuses_a_subject_that_is_a_pattern(stacks: Stacks, subject: str) -> None:
     """CloudFormation itself refuses a subject that would match more than one repository."""
     with pytest.raises(ClientError, match="GitHubSubject"):
-        stacks.apply("refused", BOOTSTRAP_BODY, BOOTSTRAP_PARAMETERS | {"GitHubSubject": subject})
+        stacks.apply("refused", BOOTSTRAP_BODY, bootstrap_parameters("staging") | {"GitHubSubject": subject})
 
 
 def test_first_deployment_points_the_alias_at_version_1(client: Client, service: Outputs) -> None:
@@ -105,7 +129,7 @@ def test_function_is_configured_from_the_parameters(client: Client, service: Out
     function = client("lambda").get_function_configuration(FunctionName=PRODUCTION)
     assert function["PackageType"] == "Image"
     assert (function["MemorySize"], function["Timeout"], function["Architectures"]) == (1024, 60, ["x86_64"])
-    assert function["Role"] == f"arn:aws:iam::{ACCOUNT}:role/{PRODUCTION}-function"
+    assert function["Role"] == f"arn:aws:iam::{ACCOUNT}:role/{PRODUCTION}-function-eu-central-1"
     assert function["LoggingConfig"]["LogGroup"] == f"/aws/lambda/{PRODUCTION}"
     assert function["Environment"]["Variables"] == {
         "RESIZED_BUCKET": service["ResizedBucket"],
@@ -252,10 +276,10 @@ def test_concurrency_can_be_left_unreserved(stacks: Stacks) -> None:
 def may(client: Client, role: str, action: str, resource: str) -> bool:
     """Ask the policy simulator whether a role may do something, no condition being met.
 
-    The local AWS's simulator takes no condition values; grants under a condition are in `rules/bootstrap.py`.
+    The local AWS's simulator takes no condition values; grants under a condition are in `rules/roles.py`.
     """
     answer: Any = client("iam").simulate_principal_policy(
-        PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/{NAME}-{role}",
+        PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/{NAME}-{role}-eu-central-1",
         ActionNames=[action],
         ResourceArns=[resource],
     )
@@ -277,33 +301,42 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/{NAME}"
         ("push", "ecr:GetAuthorizationToken", "*"),
         ("push", "ecr:DescribeRepositories", REPOSITORY),
         ("push", "ecr:PutImage", REPOSITORY),
-        ("deploy-production", "lambda:UpdateFunctionCode", FUNCTION_ARN),
-        ("deploy-production", "lambda:PublishVersion", FUNCTION_ARN),
-        ("deploy-production", "lambda:UpdateAlias", FUNCTION_ARN),
-        ("deploy-production", "lambda:InvokeFunction", f"{FUNCTION_ARN}:2"),
-        ("deploy-production", "lambda:GetFunction", f"{FUNCTION_ARN}-rollout"),
-        ("deploy-production", "cloudwatch:GetMetricData", "*"),
-        ("deploy-production", "cloudwatch:ListMetrics", "*"),
-        ("deploy-production", "ecr:DescribeImages", REPOSITORY),
-        ("deploy-production", "cloudwatch:PutMetricAlarm", f"{ALARM}-production-canary-42"),
-        ("deploy-production", "cloudwatch:DeleteAlarms", f"{ALARM}-production-canary-42"),
-        ("deploy-production", "sns:Publish", f"{TOPIC}-production-rollouts"),
-        ("deploy-production", "lambda:PutProvisionedConcurrencyConfig", f"{FUNCTION_ARN}:42"),
-        ("deploy-production", "cloudformation:ExecuteChangeSet", f"{STACK}-production/1"),
-        ("stack-production", "lambda:CreateFunction", FUNCTION_ARN),
-        ("stack-production", "lambda:CreateFunction", f"{FUNCTION_ARN}-guard"),
-        ("stack-production", "lambda:ListVersionsByFunction", FUNCTION_ARN),
-        ("stack-production", "lambda:GetFunctionScalingConfig", f"{FUNCTION_ARN}:1"),
-        ("stack-production", "logs:DescribeIndexPolicies", "*"),
-        ("stack-production", "logs:DescribeResourcePolicies", "*"),
-        ("stack-production", "sns:Subscribe", f"{TOPIC}-production-rollouts"),
-        ("stack-production", "s3:PutBucketNotification", f"arn:aws:s3:::{PRODUCTION}-source-{ACCOUNT}"),
-        ("smoke-staging", "lambda:InvokeFunction", f"{STAGING_ARN}:live"),
-        ("smoke-staging", "s3:PutObject", f"arn:aws:s3:::{STAGING}-source-{ACCOUNT}/smoke/a.jpg"),
-        ("smoke-staging", "s3:GetObject", f"arn:aws:s3:::{STAGING}-resized-{ACCOUNT}/smoke/a.jpg"),
+        ("prune", "ecr:BatchDeleteImage", REPOSITORY),
+        ("production-prune", "lambda:DeleteFunction", f"{FUNCTION_ARN}:41"),
+        ("production-plan", "lambda:GetAlias", FUNCTION_ARN),
+        ("production-plan", "cloudformation:GetTemplate", f"{STACK}-production/1"),
+        ("production-rollback", "lambda:UpdateAlias", FUNCTION_ARN),
+        ("production-rollback", "lambda:InvokeFunction", f"{FUNCTION_ARN}:41"),
+        ("production-deploy", "ecr:GetDownloadUrlForLayer", REPOSITORY),
+        ("production-deploy", "lambda:UpdateFunctionCode", FUNCTION_ARN),
+        ("production-deploy", "lambda:PublishVersion", FUNCTION_ARN),
+        ("production-deploy", "lambda:UpdateAlias", FUNCTION_ARN),
+        ("production-deploy", "lambda:InvokeFunction", f"{FUNCTION_ARN}:2"),
+        ("production-deploy", "lambda:GetFunction", f"{FUNCTION_ARN}-rollout"),
+        ("production-deploy", "cloudwatch:GetMetricData", "*"),
+        ("production-deploy", "cloudwatch:ListMetrics", "*"),
+        ("production-deploy", "ecr:DescribeImages", REPOSITORY),
+        ("production-deploy", "cloudwatch:PutMetricAlarm", f"{ALARM}-production-canary-42"),
+        ("production-deploy", "cloudwatch:DeleteAlarms", f"{ALARM}-production-canary-42"),
+        ("production-deploy", "sns:Publish", f"{TOPIC}-production-rollouts"),
+        ("production-deploy", "lambda:PutProvisionedConcurrencyConfig", f"{FUNCTION_ARN}:42"),
+        ("production-deploy", "cloudformation:ExecuteChangeSet", f"{STACK}-production/1"),
+        ("production-stack", "lambda:CreateFunction", FUNCTION_ARN),
+        ("production-stack", "lambda:CreateFunction", f"{FUNCTION_ARN}-guard"),
+        ("production-stack", "lambda:ListVersionsByFunction", FUNCTION_ARN),
+        ("production-stack", "lambda:GetFunctionScalingConfig", f"{FUNCTION_ARN}:1"),
+        ("production-stack", "logs:DescribeIndexPolicies", "*"),
+        ("production-stack", "logs:DescribeResourcePolicies", "*"),
+        ("production-stack", "sns:Subscribe", f"{TOPIC}-production-rollouts"),
+        ("production-stack", "s3:PutBucketNotification", f"arn:aws:s3:::{PRODUCTION}-source-{ACCOUNT}"),
+        ("staging-smoke", "lambda:InvokeFunction", f"{STAGING_ARN}:live"),
+        ("staging-smoke", "s3:PutObject", f"arn:aws:s3:::{STAGING}-source-{ACCOUNT}/smoke/a.jpg"),
+        ("staging-smoke", "s3:GetObject", f"arn:aws:s3:::{STAGING}-resized-{ACCOUNT}/smoke/a.jpg"),
     ],
 )
-def test_role_may(client: Client, bootstrap: Outputs, role: str, action: str, resource: str) -> None:
+def test_role_may(
+    client: Client, bootstrap: dict[str, Outputs], role: str, action: str, resource: str
+) -> None:
     """A deployed role allows what its part of a release calls."""
     assert may(client, role, action, resource)
 
@@ -314,35 +347,48 @@ def test_role_may(client: Client, bootstrap: Outputs, role: str, action: str, re
         ("push", "ecr:PutImage", f"{REPOSITORY}-other"),
         ("push", "ecr:DescribeRepositories", f"{REPOSITORY}-other"),
         ("push", "ecr:BatchDeleteImage", REPOSITORY),
+        ("prune", "ecr:PutImage", REPOSITORY),
+        ("production-prune", "lambda:DeleteFunction", FUNCTION_ARN),
+        ("production-prune", "lambda:DeleteFunction", f"{STAGING_ARN}:41"),
+        ("production-plan", "lambda:UpdateAlias", FUNCTION_ARN),
+        ("production-plan", "lambda:InvokeFunction", f"{FUNCTION_ARN}:live"),
+        ("production-plan", "cloudformation:CreateChangeSet", f"{STACK}-production/1"),
+        ("production-rollback", "lambda:UpdateAlias", STAGING_ARN),
+        ("production-rollback", "lambda:UpdateFunctionCode", FUNCTION_ARN),
+        ("production-rollback", "lambda:PublishVersion", FUNCTION_ARN),
+        ("production-rollback", "cloudwatch:DeleteAlarms", f"{ALARM}-production-errors"),
+        ("production-rollback", "iam:PassRole", f"{ROLE}-production-stack-{REGION}"),
         ("push", "lambda:UpdateFunctionCode", FUNCTION_ARN),
-        ("deploy-staging", "lambda:UpdateAlias", FUNCTION_ARN),
-        ("deploy-staging", "cloudformation:ExecuteChangeSet", f"{STACK}-production/1"),
-        ("deploy-production", "lambda:UpdateAlias", STAGING_ARN),
-        ("deploy-production", "lambda:UpdateAlias", f"{FUNCTION_ARN}-eu"),
-        ("deploy-production", "lambda:GetFunction", f"{STAGING_ARN}-rollout"),
-        ("deploy-production", "lambda:AddPermission", FUNCTION_ARN),
-        ("deploy-production", "ecr:PutImage", REPOSITORY),
-        ("deploy-production", "ecr:SetRepositoryPolicy", REPOSITORY),
-        ("deploy-production", "cloudwatch:DeleteAlarms", f"{ALARM}-production-errors"),
-        ("deploy-production", "cloudwatch:PutMetricAlarm", f"{ALARM}-staging-canary-42"),
-        ("deploy-production", "lambda:UpdateFunctionCode", f"{FUNCTION_ARN}-guard"),
-        ("deploy-production", "sns:Subscribe", f"{TOPIC}-production-rollouts"),
-        ("stack-production", "sns:Publish", f"{TOPIC}-production-rollouts"),
-        ("stack-production", "iam:CreateRole", f"{ROLE}-production-guard"),
-        ("stack-staging", "lambda:UpdateFunctionCode", FUNCTION_ARN),
-        ("stack-production", "s3:GetObject", f"arn:aws:s3:::{PRODUCTION}-source-{ACCOUNT}/a.jpg"),
-        ("stack-production", "iam:CreateRole", f"{ROLE}-production-function"),
-        ("stack-production", "iam:AttachRolePolicy", f"{ROLE}-production-function"),
-        ("smoke-staging", "lambda:InvokeFunction", STAGING_ARN),
-        ("smoke-staging", "lambda:InvokeFunction", f"{STAGING_ARN}:2"),
-        ("smoke-staging", "lambda:InvokeFunction", f"{FUNCTION_ARN}:live"),
-        ("smoke-staging", "lambda:UpdateAlias", STAGING_ARN),
-        ("smoke-staging", "s3:GetObject", f"arn:aws:s3:::{STAGING}-source-{ACCOUNT}/holiday.jpg"),
-        ("smoke-staging", "s3:PutObject", f"arn:aws:s3:::{PRODUCTION}-source-{ACCOUNT}/smoke/a.jpg"),
-        ("deploy-production", "iam:PassRole", f"{ROLE}-stack-production"),
-        ("deploy-staging", "iam:PassRole", f"{ROLE}-stack-production"),
+        ("staging-deploy", "lambda:UpdateAlias", FUNCTION_ARN),
+        ("staging-deploy", "cloudformation:ExecuteChangeSet", f"{STACK}-production/1"),
+        ("production-deploy", "lambda:UpdateAlias", STAGING_ARN),
+        ("production-deploy", "lambda:UpdateAlias", f"{FUNCTION_ARN}-eu"),
+        ("production-deploy", "lambda:GetFunction", f"{STAGING_ARN}-rollout"),
+        ("production-deploy", "lambda:AddPermission", FUNCTION_ARN),
+        ("production-deploy", "ecr:PutImage", REPOSITORY),
+        ("production-deploy", "ecr:SetRepositoryPolicy", REPOSITORY),
+        ("production-deploy", "cloudwatch:DeleteAlarms", f"{ALARM}-production-errors"),
+        ("production-deploy", "cloudwatch:PutMetricAlarm", f"{ALARM}-staging-canary-42"),
+        ("production-deploy", "lambda:UpdateFunctionCode", f"{FUNCTION_ARN}-guard"),
+        ("production-deploy", "sns:Subscribe", f"{TOPIC}-production-rollouts"),
+        ("production-stack", "sns:Publish", f"{TOPIC}-production-rollouts"),
+        ("production-stack", "iam:CreateRole", f"{ROLE}-production-guard-{REGION}"),
+        ("staging-stack", "lambda:UpdateFunctionCode", FUNCTION_ARN),
+        ("production-stack", "s3:GetObject", f"arn:aws:s3:::{PRODUCTION}-source-{ACCOUNT}/a.jpg"),
+        ("production-stack", "iam:CreateRole", f"{ROLE}-production-function-{REGION}"),
+        ("production-stack", "iam:AttachRolePolicy", f"{ROLE}-production-function-{REGION}"),
+        ("staging-smoke", "lambda:InvokeFunction", STAGING_ARN),
+        ("staging-smoke", "lambda:InvokeFunction", f"{STAGING_ARN}:2"),
+        ("staging-smoke", "lambda:InvokeFunction", f"{FUNCTION_ARN}:live"),
+        ("staging-smoke", "lambda:UpdateAlias", STAGING_ARN),
+        ("staging-smoke", "s3:GetObject", f"arn:aws:s3:::{STAGING}-source-{ACCOUNT}/holiday.jpg"),
+        ("staging-smoke", "s3:PutObject", f"arn:aws:s3:::{PRODUCTION}-source-{ACCOUNT}/smoke/a.jpg"),
+        ("production-deploy", "iam:PassRole", f"{ROLE}-production-stack-{REGION}"),
+        ("staging-deploy", "iam:PassRole", f"{ROLE}-production-stack-{REGION}"),
     ],
 )
-def test_role_may_not(client: Client, bootstrap: Outputs, role: str, action: str, resource: str) -> None:
+def test_role_may_not(
+    client: Client, bootstrap: dict[str, Outputs], role: str, action: str, resource: str
+) -> None:
     """A deployed role refuses what is another's, and whatever a condition guards that is not met."""
     assert not may(client, role, action, resource)

@@ -17,7 +17,7 @@ def test_durable_function_comes_and_goes_with_the_driver(client: Client, stacks:
     try:
         made = client("lambda").get_function_configuration(FunctionName=rollout_function)
         assert made["Handler"] == handover.HANDLER
-        assert made["Role"].endswith(f"/{function}-rollout")
+        assert made["Role"].endswith(f"/{function}-rollout-eu-central-1")
         stacks.service(function, update=True, Driver="runner", LiveVersion="1")
         with pytest.raises(ClientError, match="ResourceNotFoundException"):
             client("lambda").get_function_configuration(FunctionName=rollout_function)

@@ -17,7 +17,7 @@ from deployer.errors import Exit
 from deployer.release import merge, permissions, plan, sources
 from deployer.release.apply import Release, apply, observe
 from infra.conftest import DESIRED, PROVIDER, ROOT, SERVICE_PARAMETERS, SETTINGS_TEXT, Client, Stacks
-from rules.templates import BOOTSTRAP, PERMISSIONS, SERVICE, parse, text
+from rules.templates import BOOTSTRAP, PERMISSIONS, REGISTRY, SERVICE, parse, text
 
 IMAGE = SERVICE_PARAMETERS["ImageUri"]
 REGION = "eu-central-1"
@@ -92,7 +92,9 @@ def test_after_apply_the_plan_is_empty(client: Client, environment: Callable[[st
     assert staging.changes() == ["infra changed: FunctionRole"]
     staging.apply()
     assert staging.changes() == []
-    policy = client("iam").get_role_policy(RoleName="planned-staging-function", PolicyName="function")
+    policy = client("iam").get_role_policy(
+        RoleName=f"planned-staging-function-{REGION}", PolicyName="function"
+    )
     (put,) = [s for s in policy["PolicyDocument"]["Statement"] if s["Action"] == "dynamodb:PutItem"]
     assert put["Resource"] == "table/planned-staging"
 
@@ -138,24 +140,26 @@ def test_bootstrap_merges_the_rights_and_names_the_smoke_role(
 ) -> None:
     """`deployer bootstrap` puts the owner's rights into every role, prints the variables, and repeats harmlessly."""
     (tmp_path / "infra").mkdir()
-    for name in (BOOTSTRAP, SERVICE, PERMISSIONS):
+    for name in (BOOTSTRAP, REGISTRY, SERVICE, PERMISSIONS):
         (tmp_path / "infra" / name).write_text(text(name), encoding="utf-8")
     (tmp_path / "deploy.toml").write_text(environment("booted").settings, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     command = ["bootstrap", "--subject", "acme@123/x@456", "--oidc-provider", PROVIDER, "--yes"]
     assert main(command) == Exit.DONE
     told = capsys.readouterr().out
-    smoke = "arn:aws:iam::000000000000:role/booted-smoke-staging"
+    smoke = f"arn:aws:iam::000000000000:role/booted-staging-smoke-{REGION}"
     assert f"  gh variable set AWS_SMOKE_ROLE_ARN --env staging --body {smoke}\n" in told
     iam = client("iam")
     for role, policy, action in (
-        ("booted-stack-production", "stack", "s3:CreateBucket"),
-        ("booted-smoke-staging", "smoke", "s3:DeleteObject"),
+        ("booted-production-stack", "stack", "s3:CreateBucket"),
+        ("booted-staging-smoke", "smoke", "s3:DeleteObject"),
     ):
-        document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        document = iam.get_role_policy(RoleName=f"{role}-{REGION}", PolicyName=policy)["PolicyDocument"]
         assert action in str(document), role
     assert main(command) == Exit.DONE
-    assert "stack booted-bootstrap: nothing to change" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    for part in ("registry", "staging-bootstrap", "production-bootstrap"):
+        assert f"stack booted-{part}: nothing to change" in told
 
 
 def test_the_checkout_asks_for_what_is_tested_here() -> None:

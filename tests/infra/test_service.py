@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from rules import service as rules
-from rules.templates import BOOTSTRAP, PERMISSIONS, SERVICE, Rule, grants, merged, parse, text
+from rules.templates import BOOTSTRAP, PERMISSIONS, SERVICE, Rule, grants, merged, parse, resources, text
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
@@ -256,8 +256,8 @@ MUTANTS = {
     ),
     "the guard's role has no ceiling": Mutant(
         rules.function_has_few_rights,
-        "policy/${FunctionName}-guard-boundary",
-        "policy/${FunctionName}-boundary",
+        "policy/${FunctionName}-guard-boundary-${AWS::Region}",
+        "policy/${FunctionName}-boundary-${AWS::Region}",
         "GuardRole has no boundary",
     ),
     "anybody's topic wakes the guard": Mutant(
@@ -353,12 +353,16 @@ def test_every_rule_has_a_mutant() -> None:
     assert {mutant.rule for mutant in MUTANTS.values()} == set(rules.RULES)
 
 
-CEILINGS = [("Boundary", "FunctionRole"), ("GuardBoundary", "GuardRole")]
+CEILINGS = [
+    ("Boundary", "FunctionRole"),
+    ("GuardBoundary", "GuardRole"),
+    ("RolloutBoundary", "RolloutRole"),
+]
 
 
-def ceiling_differs(environment: str, ceiling: str, role: str, **changed: str) -> set[tuple[str, str]]:
+def ceiling_differs(ceiling: str, role: str, **changed: str) -> set[tuple[str, str]]:
     """Return each action and resource that the role is granted and its boundary forbids, or the other way round."""
-    ours = "${FunctionName}-" + environment
+    ours = "${FunctionName}-${Environment}"
     queue = parse(text(SERVICE))["Resources"]["FailureQueue"]["Properties"]["QueueName"]["Fn::Sub"]
     arn = {"Fn::Sub": f"arn:${{AWS::Partition}}:sqs:${{AWS::Region}}:${{AWS::AccountId}}:{queue}"}
     in_words = {str({"Fn::GetAtt": ["FailureQueue", "Arn"]}): str(arn)}
@@ -372,7 +376,7 @@ def ceiling_differs(environment: str, ceiling: str, role: str, **changed: str) -
     allowed = {
         (action, str(resource))
         for grant in grants(merged(BOOTSTRAP, **changed))
-        if grant.holder == f"{environment.capitalize()}{ceiling}"
+        if grant.holder == ceiling
         for action in grant.actions
         for resource in grant.resources
     }
@@ -380,11 +384,21 @@ def ceiling_differs(environment: str, ceiling: str, role: str, **changed: str) -
     return granted ^ allowed
 
 
-@pytest.mark.parametrize("environment", ["staging", "production"])
 @pytest.mark.parametrize(("ceiling", "role"), CEILINGS, ids=[role for _, role in CEILINGS])
-def test_ceiling_is_what_the_role_is_granted(environment: str, ceiling: str, role: str) -> None:
+def test_ceiling_is_what_the_role_is_granted(ceiling: str, role: str) -> None:
     """Each boundary allows what the role below it is granted, and nothing more."""
-    assert ceiling_differs(environment, ceiling, role) == set()
+    assert ceiling_differs(ceiling, role) == set()
+
+
+@pytest.mark.parametrize(("ceiling", "role"), CEILINGS, ids=[role for _, role in CEILINGS])
+def test_a_ceiling_that_is_too_high_is_found(ceiling: str, role: str) -> None:
+    """A boundary that allows more than the role below it is granted is told."""
+    log = "              - logs:PutLogEvents\n"
+    head, mark, rest = text(BOOTSTRAP).partition(f"  {ceiling}:\n    Type: AWS::IAM::ManagedPolicy\n")
+    higher = head + mark + rest.replace(log, f"{log}              - logs:DeleteLogGroup\n", 1)
+    assert {action for action, _ in ceiling_differs(ceiling, role, bootstrap=higher)} == {
+        "logs:DeleteLogGroup"
+    }
 
 
 def test_a_right_beside_the_permissions_is_found() -> None:
@@ -395,16 +409,16 @@ def test_a_right_beside_the_permissions_is_found() -> None:
     )
     assert alone in text(SERVICE)
     changed = text(SERVICE).replace(alone, statement + alone)
-    found = ceiling_differs("production", "Boundary", "FunctionRole", service=changed)
+    found = ceiling_differs("Boundary", "FunctionRole", service=changed)
     assert [action for action, _ in found] == ["s3:DeleteObject"]
 
 
 def test_a_ceiling_that_lacks_a_right_is_found() -> None:
     """A boundary that forbids what the role is granted is told, whichever of the two was changed."""
     send = "Action: sqs:SendMessage"
-    assert text(BOOTSTRAP).count(send) == 2
+    assert text(BOOTSTRAP).count(send) == 1
     changed = text(BOOTSTRAP).replace(send, "Action: sqs:ReceiveMessage")
-    found = ceiling_differs("staging", "Boundary", "FunctionRole", bootstrap=changed)
+    found = ceiling_differs("Boundary", "FunctionRole", bootstrap=changed)
     assert {action for action, _ in found} == {"sqs:SendMessage", "sqs:ReceiveMessage"}
 
 
@@ -418,11 +432,9 @@ def test_a_right_of_the_permissions_reaches_role_and_ceiling() -> None:
         ("FunctionRole", ({"Fn::Sub": "table/${FunctionName}"},))
     ]
     assert [(g.holder, g.resources) for g in allowed] == [
-        ("StagingBoundary", ({"Fn::Sub": "table/${FunctionName}-staging"},)),
-        ("ProductionBoundary", ({"Fn::Sub": "table/${FunctionName}-production"},)),
+        ("Boundary", ({"Fn::Sub": "table/${FunctionName}-${Environment}"},))
     ]
-    for environment in ("staging", "production"):
-        assert ceiling_differs(environment, "Boundary", "FunctionRole", permissions=changed) == set()
+    assert ceiling_differs("Boundary", "FunctionRole", permissions=changed) == set()
 
 
 def test_no_right_of_the_sample_is_in_the_templates() -> None:
@@ -438,7 +450,13 @@ def test_names_fit_what_is_made_of_them() -> None:
     of_environment = parse(text(SERVICE))["Parameters"]["FunctionName"]["MaxLength"]
     function = "n" * longest + "-production"
     assert len(function) == of_environment
-    assert len(f"{function}-resized-000000000000") == 63  # S3's limit
-    assert len(f"{function}-function") <= 64  # IAM's limit for a role
+    assert len(f"{function}-resized-000000000000") <= 63  # S3's limit
     assert len(f"{function}-guard") <= 64  # Lambda's limit for a function
-    assert len(f"{'n' * longest}-deploy-production") <= 64
+    # IAM's limit for a role, with the longest region there is.
+    words = [
+        role.removesuffix("Role").lower()
+        for name in (BOOTSTRAP, SERVICE)
+        for role in resources(parse(text(name)), "AWS::IAM::Role")
+    ]
+    assert {"function", "rollback", "stack"} <= set(words)
+    assert max(len(f"{function}-{word}-ap-southeast-1") for word in words) == 64

@@ -61,7 +61,7 @@ REFUSED_TEXT = {
 }
 REFUSED = {
     "project_slug": [
-        *("", "A", "1a", "-a", "a-", "a--b", "a_b", "a.b", "a/b", "../a", "a b", "é", "x" * 31),
+        *("", "A", "1a", "-a", "a-", "a--b", "a_b", "a.b", "a/b", "../a", "a b", "é", "x" * 30),
         *("con", "nul", "com1", "lpt9", "sthree-a", "a\n", "$(touch pwned)"),
     ],
     "github_owner": ["", "-a", "a-", "a--b", "a b", "a/b", "x" * 40, "é", 'a"', "a\n"],
@@ -69,7 +69,7 @@ REFUSED = {
     "architecture": ["", "arm", "ARM64", "arm64\n"],
 }
 ACCEPTED = {
-    "project_slug": ["a", "a1", "a-1", "x" * 30, "console"],
+    "project_slug": ["a", "a1", "a-1", "x" * 29, "console"],
     "github_owner": ["a", "A-1", "x" * 39, "shortcode_corp"],
     "aws_region": ["us-east-1", "us-gov-west-1", "ap-southeast-7", "il-central-1", "mx-central-1"],
     "architecture": ["arm64", "x86_64"],
@@ -218,9 +218,10 @@ def test_names_are_accepted(name: str, answer: str, tmp_path: Path) -> None:
     assert faults(tmp_path, **{name: answer}) == []
 
 
-def test_longest_slug_fits_a_bucket() -> None:
-    """The longest bucket name made from a slug is not longer than the 63 characters S3 allows."""
-    assert len(f"{'x' * 30}-production-resized-123456789012") <= 63
+def test_longest_slug_fits_what_is_made_of_it() -> None:
+    """The longest names made from a slug are not longer than S3 allows for a bucket, and IAM for a role."""
+    assert len(f"{'x' * 29}-production-resized-123456789012") <= 63
+    assert len(f"{'x' * 29}-production-function-ap-southeast-1") <= 64
 
 
 def test_all_bad_answers_are_told_at_once_and_nothing_is_written(template: Template, tmp_path: Path) -> None:
@@ -239,7 +240,7 @@ def test_all_bad_answers_are_told_at_once_and_nothing_is_written(template: Templ
         "error: these answers cannot be used, nothing was written",
         "  project_name: found ' ', expected 1 to 100 characters",
         "  description: found 'a\\nb', expected one line without control characters",
-        "  project_slug: found 'Bad Slug', expected 1 to 30 of a-z, 0-9 and single -, starting with a letter",
+        "  project_slug: found 'Bad Slug', expected 1 to 29 of a-z, 0-9 and single -, starting with a letter",
         "  github_owner: found '--', expected a GitHub user or organisation: up to 39 of letters, digits"
         " and single -",
         "  aws_region: found 'mars', expected an AWS region such as eu-central-1",
@@ -279,7 +280,7 @@ def test_jinja_typed_at_the_prompt_is_refused(template: Template, tmp_path: Path
         ("  Größe & Maß!  ", "grosse-mass"),
         ("3D photos", "app-3d-photos"),
         ("🖼️", "app"),
-        ("A very long name that nobody would ever type in full", "a-very-long-name-that-nobody-w"),
+        ("A very long name that nobody would ever type in full", "a-very-long-name-that-nobody"),
     ],
 )
 def test_slug_is_derived_from_the_name(

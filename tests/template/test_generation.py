@@ -19,7 +19,7 @@ from generating import GENERATED, ROOT, Template, files_under, git
 RENDERED = {"README.md", "deploy.toml"}
 STATIC = [name for name in files_under(GENERATED) if name not in RENDERED]
 SETTINGS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-LONGEST_SLUG = 30
+LONGEST_SLUG = 29
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from generating import GENERATED, files_under
 
-MACHINERY = ("deployer/", "rehearsal/", "testbed/", "infra/bootstrap.yaml")
+MACHINERY = ("deployer/", "rehearsal/", "testbed/", "infra/bootstrap.yaml", "infra/registry.yaml")
 # The sample is about photos in two buckets; `s3:` begins a right or an event of it.
 WORDS = re.compile(
     r"resiz\w*|photo\w*|portrait\w*|picture\w*|pillow|\bPIL\b|jpe?g\w*|thumbnail\w*|pixel\w*|megapixel\w*|fit_?px"

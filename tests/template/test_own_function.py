@@ -27,7 +27,7 @@ _STEP = re.compile(
 )
 # Of this machine, so that the image can be run here.
 HERE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
-MACHINERY = ("deployer", "rehearsal", "testbed", "infra/bootstrap.yaml")
+MACHINERY = ("deployer", "rehearsal", "testbed", "infra/bootstrap.yaml", "infra/registry.yaml")
 
 
 @dataclass(frozen=True)

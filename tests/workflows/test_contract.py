@@ -71,7 +71,9 @@ def test_environment_variables_are_read() -> None:
 def test_variables_are_those_bootstrap_prints() -> None:
     """Every role a workflow takes from a GitHub variable is one that `deployer bootstrap` prints."""
     read = set(re.findall(r"vars\.(AWS_\w+)", "".join(WORKFLOWS.values())))
-    assert read == set(re.findall(r'"(AWS_\w+_ROLE_ARN)"', (ROOT / "deployer/cli/account.py").read_text()))
+    assert read <= set(
+        re.findall(r'"(AWS_\w+_ROLE_ARN)"', (ROOT / "deployer/release/bootstrap.py").read_text())
+    )
 
 
 def test_artifact_holds_what_push_reads() -> None:

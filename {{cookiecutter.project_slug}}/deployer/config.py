@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from deployer.accounts import Accounts
 from deployer.errors import DeployerError, Exit
 from deployer.model import MAX_STEPS, GateSettings, OnLowTraffic, OnSlow, Outcome, RolloutPlan, Step
 from deployer.validation import Parameters, Variables, describe, refused
@@ -43,10 +44,10 @@ class Function(_Section):
     """The Lambda function's configuration; `infra/service.yaml` takes these as parameters.
 
     Source: limits of https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html; the name
-    is shorter than Lambda allows because names of at most 63 characters are made from it.
+    is shorter than Lambda allows because role names of at most 64 characters are made from it.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,29}[a-z0-9]$")]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,27}[a-z0-9]$")]
     region: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z]+)+-\d$")]
     architecture: Literal["arm64", "x86_64"]
     memory_mb: Annotated[int, Field(ge=128, le=10240)] = 1024
@@ -187,6 +188,7 @@ class Config(_Section):
     project: Project
     function: Function
     parameters: Parameters = {}
+    accounts: Accounts = Accounts()
     scan: Scan = Scan()
     prune: Prune = Prune()
     environments: Environments = Environments()

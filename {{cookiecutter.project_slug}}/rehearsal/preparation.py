@@ -127,7 +127,7 @@ def _detail(stage: Stage, name: str, done: Finished) -> str:
         case "push":
             return done.value("image_uri").partition("@")[2]
         case "bootstrap":
-            return "roles for GitHub and the image repository, in one stack"
+            return "roles for GitHub and the image repository, in three stacks"
         case "apply":
             return f"version {done.value('version')}"
         case "smoke":

@@ -21,7 +21,7 @@ from deployer.errors import DeployerError, Exit
 from deployer.model import RolloutPlan, Step
 from engine.fakes import VirtualClock
 
-ROLE = "arn:aws:iam::123456789012:role/image-resizer-deploy-production"
+ROLE = "arn:aws:iam::123456789012:role/image-resizer-production-deploy-eu-west-1"
 RIGHT = "right-to-ask-5c1e"
 REGION = "eu-west-1"
 

@@ -184,7 +184,7 @@ def test_a_parameter_that_the_deployer_fills_must_be_there():
 def checkout(tmp_path: Path) -> Path:
     """Return a folder with the three files as they are generated."""
     (tmp_path / "infra").mkdir()
-    for name in ("service.yaml", "bootstrap.yaml", "permissions.yaml"):
+    for name in ("service.yaml", "bootstrap.yaml", "registry.yaml", "permissions.yaml"):
         (tmp_path / "infra" / name).write_bytes((GENERATED / "infra" / name).read_bytes())
     return tmp_path
 
@@ -201,7 +201,7 @@ def test_what_is_generated_fits_together(checkout: Path):
         ('[environments.production.variables]\nRESIZED_BUCKET = "x"', None, ("", ""), "RESIZED_BUCKET: infra/service.yaml sets it already"),
         ("", "permissions.yaml", ("Action: s3:PutObject", "Action: iam:PassRole"), "function[2].Action[0]: expected no action of IAM, found `iam:PassRole`: roles are an administrator's, in infra/bootstrap.yaml"),
         ("", "service.yaml", ('AWSTemplateFormatVersion: "2010-09-09"', "AWSTemplateFormatVersion: 2010-09-09"), 'AWSTemplateFormatVersion: found `2010-09-09`, which YAML reads as a date, expected "2010-09-09" in quotes, or another value'),
-        ("", "bootstrap.yaml", ("  StagingSmokeRole:", "  OtherRole:"), "expected it with its Properties, because the deployer adds to it"),
+        ("", "bootstrap.yaml", ("  SmokeRole:", "  OtherRole:"), "expected it with its Properties, because the deployer adds to it"),
     ],
     ids=["a parameter nobody has", "a resource's variable", "a right over roles", "a date", "no smoke role"],
 )  # fmt: skip

@@ -78,10 +78,17 @@ class Stack:
         )
 
     def propose(
-        self, template: str, parameters: Mapping[str, str], *, exists: bool, role_arn: str | None = None
+        self,
+        template: str,
+        parameters: Mapping[str, str],
+        *,
+        exists: bool,
+        role_arn: str | None = None,
+        takes_over: bool = False,
     ) -> ChangeSet | None:
         """Create a change set and wait for it; None when CloudFormation finds nothing to change.
 
+        With `takes_over`, what an earlier stack kept when it was deleted becomes this stack's, by its name.
         A first creation that fails is deleted: a stack left in ROLLBACK_COMPLETE refuses every change.
         Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
         Raises DeployerError when the template or a parameter is refused; exit 5 when the stack itself is in
@@ -91,6 +98,8 @@ class Stack:
         options: Any = {"RoleARN": role_arn} if role_arn else {}
         if not exists:
             options["OnStackFailure"] = "DELETE"
+        if takes_over:
+            options["ImportExistingResources"] = True
         try:
             with translated(f"proposing a change of stack `{self.name}`"):
                 created = self._client.create_change_set(

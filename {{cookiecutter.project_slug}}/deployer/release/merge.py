@@ -1,7 +1,7 @@
-"""What the owner's settings and rights add to the two templates. Pure: data in, data out.
+"""What the owner's settings and rights add to the templates of an environment. Pure: data in, data out.
 
 The service stack gets the function's variables and rights. The bootstrap stack gets the same rights for
-the boundary above the function, and those of the stack and smoke roles, once for each environment.
+the boundary above the function, and those of the stack and smoke roles.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 from deployer.config import Config
 from deployer.errors import DeployerError, Exit
 from deployer.release import plan as plans
-from deployer.release.permissions import Permissions, Statement
+from deployer.release.permissions import Permissions
 from deployer.release.template import Template
 from deployer.validation import refused
 
-SERVICE, BOOTSTRAP = "infra/service.yaml", "infra/bootstrap.yaml"
+SERVICE, BOOTSTRAP, REGISTRY = "infra/service.yaml", "infra/bootstrap.yaml", "infra/registry.yaml"
 # All variables together, names and values.
 # Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MAX_VARIABLES_BYTES = 4096
@@ -42,23 +42,42 @@ def service(template: Template, permissions: Permissions, variables: Mapping[str
         )
     found.update(variables)
     _check_size(found)
-    _extend(merged, "FunctionRole", permissions.function, file=SERVICE)
+    rights = [statement.rendered() for statement in permissions.function]
+    _extend(merged, "FunctionRole", rights, file=SERVICE)
     return merged
 
 
 def bootstrap(template: Template, permissions: Permissions) -> Template:
-    """Return the bootstrap template with the owner's rights in boundaries, stack roles and smoke role.
+    """Return the bootstrap template with the owner's rights in boundary, stack role and smoke role.
 
+    Below the boundary a right ends at the account, unless its statement says where else it reaches.
     Raises DeployerError (exit 2) when one of these is not in the template.
     """
     merged = copy.deepcopy(template)
-    for environment in ("staging", "production"):
-        holder, function = environment.capitalize(), f"${{FunctionName}}-{environment}"
-        _extend(merged, f"{holder}Boundary", permissions.function, file=BOOTSTRAP, function=function)
-        _extend(merged, f"{holder}StackRole", permissions.stack, file=BOOTSTRAP, function=function)
-    staging = "${FunctionName}-staging"
-    _extend(merged, "StagingSmokeRole", permissions.smoke, file=BOOTSTRAP, function=staging)
+    function = "${FunctionName}-${Environment}"
+    ceiling = [_within_the_account(statement.rendered(function)) for statement in permissions.function]
+    for holder, statements in (
+        ("Boundary", ceiling),
+        ("StackRole", [statement.rendered(function) for statement in permissions.stack]),
+        ("SmokeRole", [statement.rendered(function) for statement in permissions.smoke]),
+    ):
+        _extend(merged, holder, statements, file=BOOTSTRAP)
     return merged
+
+
+def _within_the_account(statement: dict[str, Any]) -> dict[str, Any]:
+    """Return what a statement allows in the stack's own account; one that names an account is left as it is.
+
+    IfExists: some actions have no resource whose account could be compared.
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-resourceaccount
+    """
+    condition = statement.get("Condition", {})
+    keys = {key.lower() for operator in condition.values() for key in operator}
+    if statement["Effect"] != "Allow" or "aws:resourceaccount" in keys:
+        return statement
+    ours = {"aws:ResourceAccount": {"Ref": "AWS::AccountId"}}
+    both = {**condition.get("StringEqualsIfExists", {}), **ours}
+    return {**statement, "Condition": {**condition, "StringEqualsIfExists": both}}
 
 
 def parameters(template: Template, config: Config, environment: str) -> dict[str, str]:
@@ -145,19 +164,12 @@ def _properties(template: Template, resource: str, file: str) -> dict[str, Any]:
     return found
 
 
-def _extend(
-    template: Template,
-    holder: str,
-    statements: list[Statement],
-    *,
-    file: str,
-    function: str = "${FunctionName}",
-) -> None:
+def _extend(template: Template, holder: str, statements: list[dict[str, Any]], *, file: str) -> None:
     """Add statements to the one policy of a role, or to a managed policy."""
     properties = _properties(template, holder, file)
     try:
         policy = properties if "PolicyDocument" in properties else properties["Policies"][0]
-        policy["PolicyDocument"]["Statement"] += [statement.rendered(function) for statement in statements]
+        policy["PolicyDocument"]["Statement"] += statements
     except (KeyError, IndexError, TypeError) as error:
         raise DeployerError(
             f"`{file}` has no policy in `{holder}`",

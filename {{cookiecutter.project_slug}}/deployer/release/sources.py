@@ -23,8 +23,13 @@ def desired(root: Path, config: Config, environment: str, image_uri: str | None 
 
 
 def bootstrap(root: Path) -> Template:
-    """Return the template of the account's part. Raises DeployerError (exit 2) when it cannot be used."""
+    """Return the template of an environment's roles. Raises DeployerError (exit 2) when it cannot be used."""
     return merge.bootstrap(_template(root, merge.BOOTSTRAP), _permissions(root))
+
+
+def registry(root: Path) -> Template:
+    """Return the template of the image repository. Raises DeployerError (exit 2) when it cannot be used."""
+    return _template(root, merge.REGISTRY)
 
 
 def check(root: Path, config: Config) -> None:
@@ -32,6 +37,7 @@ def check(root: Path, config: Config) -> None:
     for environment in ("staging", "production"):
         templates.render(desired(root, config, environment).template, name=merge.SERVICE)
     templates.render(bootstrap(root), name=merge.BOOTSTRAP)
+    templates.render(registry(root), name=merge.REGISTRY)
 
 
 def _template(root: Path, name: str) -> Template:

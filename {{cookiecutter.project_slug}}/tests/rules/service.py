@@ -228,7 +228,7 @@ def function_has_few_rights(template: Template) -> list[str]:
     problems = [
         f"{name} has no boundary"
         for name, role in resources(template, "AWS::IAM::Role").items()
-        if role.get("PermissionsBoundary") != {"Fn::Sub": f"{policy}{BOUNDARIES.get(name)}"}
+        if role.get("PermissionsBoundary") != {"Fn::Sub": f"{policy}{BOUNDARIES.get(name)}-${{AWS::Region}}"}
         or "ManagedPolicyArns" in role
     ]
     for grant in grants(template):

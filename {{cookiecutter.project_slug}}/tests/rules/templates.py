@@ -15,7 +15,8 @@ from deployer.release import merge, permissions
 from deployer.release import template as templates
 
 INFRA = Path(__file__).parents[2] / "infra"
-BOOTSTRAP, SERVICE, PERMISSIONS = "bootstrap.yaml", "service.yaml", "permissions.yaml"
+BOOTSTRAP, REGISTRY, SERVICE = "bootstrap.yaml", "registry.yaml", "service.yaml"
+PERMISSIONS = "permissions.yaml"
 
 Template = dict[str, Any]
 Rule = Callable[[Template], list[str]]  # finds what is wrong, one sentence each
@@ -35,7 +36,12 @@ def merged(name: str, **changed: str) -> Template:
     """Return a template with what the deployer adds; `changed` are other texts, by a file's name without `.yaml`."""
     rights = permissions.parse(changed.get("permissions", text(PERMISSIONS)))
     source = parse(changed.get(name.removesuffix(".yaml"), text(name)))
-    return merge.bootstrap(source, rights) if name == BOOTSTRAP else merge.service(source, rights, {})
+    match name:
+        case "bootstrap.yaml":
+            return merge.bootstrap(source, rights)
+        case "service.yaml":
+            return merge.service(source, rights, {})
+    return source
 
 
 def resources(template: Template, type_: str) -> dict[str, Any]:

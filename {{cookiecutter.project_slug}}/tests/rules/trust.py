@@ -1,100 +1,146 @@
-"""Who may assume the roles of infra/bootstrap.yaml.
+"""Who may assume the roles of infra/registry.yaml and infra/bootstrap.yaml, and what makes a subject.
 
 Pure: a parsed template in, one sentence per finding out. The linters pass a role without `sub`,
-or with `repo:*`; these rules do not. `test_bootstrap.py` has a mutant for each.
+or with `repo:*`; these rules do not. `test_bootstrap.py` generates mutants of every trust policy.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from rules.templates import Rule, Template, resources
 
-ENVIRONMENTS = ("staging", "production")
 CLAIM = "token.actions.githubusercontent.com:"
+PROVIDER_URL = "https://token.actions.githubusercontent.com"
 MAIN = "refs/heads/main"
-HOSTILE_SUBJECTS = (
-    "",
-    "*",
-    "repo:*",
-    "repo:org@1/*",
-    "repo:org@1/repo@2*",
-    "repo:org@1/rep?@2",
-    "repo:org@1/repo@2:environment:production",
-)
+ENVIRONMENT = "${Environment}"
+# Which GitHub environment each role is for; None is a job that has none.
+GITHUB_ENVIRONMENTS: dict[str, str | None] = {
+    "PushRole": None,
+    "PruneRole": "prune",
+    "DeployRole": ENVIRONMENT,
+    "SmokeRole": ENVIRONMENT,
+    "PlanRole": f"{ENVIRONMENT}-plan",
+    "RollbackRole": f"{ENVIRONMENT}-rollback",
+}
+SERVICES = {"StackRole": "cloudformation.amazonaws.com"}
+HOSTILE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # parameter: refused, accepted
+    "GitHubSubject": (
+        (
+            *("", "*", "repo:*", "repo:org@1/*", "repo:org@1/repo@2*", "repo:org@1/rep?@2"),
+            *("repo:org@1/repo@2:environment:production", "repo:${aws:x}/repo", "x repo:org/repo"),
+        ),
+        ("repo:org-1@123/my_repo.x@456", "repo:org/repo", "repo:corp_users@1/repo@2"),
+    ),
+    "GitHubRepositoryId": (("", "*", "1*", "1?", "repo", "1 2", "${x}"), ("1", "456")),
+    "ExistingOidcProviderArn": (
+        (
+            "*",
+            "arn:aws:iam::123456789012:oidc-provider/*",
+            "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com.example.org",
+            "arn:aws:iam::123456789012:oidc-provider/tokenxactions.githubusercontent.com",
+            "arn:aws:iam::123456789012:oidc-provider/example.org",
+            "arn:aws:iam::123456789012:root",
+        ),
+        ("", "arn:aws-us-gov:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"),
+    ),
+}
 
 
-def expected_claims() -> dict[str, dict[str, Any]]:
-    """Return, by logical id, the whole condition of every role GitHub may assume."""
+def _named(text: str) -> Any:
+    return {"Fn::Sub": text} if "${" in text else text
 
-    def claims(subject: str, **more: str) -> dict[str, Any]:
-        return {
-            CLAIM + "aud": "sts.amazonaws.com",
-            CLAIM + "sub": {"Fn::Sub": "${GitHubSubject}:" + subject},
-            CLAIM + "repository_id": {"Ref": "GitHubRepositoryId"},
-            CLAIM + "ref": MAIN,
-        } | {CLAIM + name: value for name, value in more.items()}
 
-    return {
-        "PushRole": claims(f"ref:{MAIN}"),
-        "StagingDeployRole": claims("environment:staging", environment="staging"),
-        "StagingSmokeRole": claims("environment:staging", environment="staging"),
-        "ProductionDeployRole": claims("environment:production", environment="production"),
+def expected_trust(role: str) -> dict[str, Any]:
+    """Return the whole trust policy that a role must have."""
+    if role in SERVICES:
+        # IfExists: AWS does not say whether the service tells the account it acts for.
+        ours = {"StringEqualsIfExists": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+        trusted = {"Principal": {"Service": SERVICES[role]}, "Action": "sts:AssumeRole", "Condition": ours}
+        return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **trusted}]}
+    environment = GITHUB_ENVIRONMENTS[role]
+    claims = {
+        "aud": "sts.amazonaws.com",
+        "sub": {
+            "Fn::Sub": f"${{GitHubSubject}}:{f'environment:{environment}' if environment else f'ref:{MAIN}'}"
+        },
+        "repository_id": {"Ref": "GitHubRepositoryId"},
+        **({"environment": _named(environment)} if environment else {}),
+        "ref": MAIN,
     }
+    provider = {
+        "Fn::If": ["CreatesOidcProvider", {"Ref": "OidcProvider"}, {"Ref": "ExistingOidcProviderArn"}]
+    }
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Federated": provider},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {CLAIM + name: value for name, value in claims.items()}},
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
-def _trusts(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
+def trust_is_exact(template: Template) -> list[str]:
+    """Require that each role is assumed by whom it is for, on exactly these claims, and by nobody else."""
+    problems = []
     for name, role in resources(template, "AWS::IAM::Role").items():
-        for statement in role["AssumeRolePolicyDocument"]["Statement"]:
-            yield name, statement
-
-
-def github_trust_is_exact(template: Template) -> list[str]:
-    """Require that GitHub assumes four roles, each by StringEquals on its exact claims and nothing else."""
-    expected, found, problems = expected_claims(), set(), []
-    for name, statement in _trusts(template):
-        if "Federated" not in statement.get("Principal", {}):
+        if name not in GITHUB_ENVIRONMENTS and name not in SERVICES:
+            problems.append(f"{name} is a role that nobody is known to assume")
             continue
-        found.add(name)
-        if name not in expected:
-            problems.append(f"{name} trusts GitHub, which only {', '.join(sorted(expected))} may")
-            continue
-        if statement["Action"] != "sts:AssumeRoleWithWebIdentity":
-            problems.append(f"{name} allows GitHub {statement['Action']}")
-        operators = set(statement.get("Condition", {}))
-        if operators != {"StringEquals"}:
-            problems.append(f"{name} compares claims with {sorted(operators)}, expected StringEquals alone")
-        claims = statement.get("Condition", {}).get("StringEquals", {})
-        problems += [
-            f"{name} has {key} = {claims.get(key)}, expected {expected[name].get(key)}"
-            for key in sorted(claims.keys() | expected[name].keys())
-            if claims.get(key) != expected[name].get(key)
-        ]
-    return problems + [f"{name} does not trust GitHub" for name in sorted(expected.keys() - found)]
+        found, expected = role["AssumeRolePolicyDocument"], expected_trust(name)
+        problems += [f"{name} trusts {_difference(found, expected)}"] if found != expected else []
+    return problems
 
 
-def subject_takes_no_wildcard(template: Template) -> list[str]:
-    """Require that the subject, which comes from outside, is a repository and not a pattern."""
-    pattern = template["Parameters"]["GitHubSubject"].get("AllowedPattern", "")
-    refused = [f"GitHubSubject accepts {s}" for s in HOSTILE_SUBJECTS if re.search(pattern, s)]
-    accepted = re.search(pattern, "repo:org-1@123/my_repo.x@456") is not None
-    return refused + ([] if accepted else ["GitHubSubject refuses repo:org-1@123/my_repo.x@456"])
+def _difference(found: Any, expected: Any, path: str = "") -> str:
+    """Return the first place in which two policies differ."""
+    match found, expected:
+        case dict(), dict():
+            for key in (*expected, *(key for key in found if key not in expected)):
+                if found.get(key) != expected.get(key):
+                    return _difference(found.get(key), expected.get(key), f"{path}.{key}".lstrip("."))
+        case list(), list() if len(found) == len(expected):
+            for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+                if one != other:
+                    return _difference(one, other, f"{path}[{number}]")
+    return f"{path} = {found}, expected {expected}"
 
 
-def other_roles_trust_one_service(template: Template) -> list[str]:
-    """Require that the stack roles are assumed by CloudFormation and by nobody else."""
+def sessions_end_after_an_hour(template: Template) -> list[str]:
+    """Require that credentials which leave GitHub are worth nothing an hour later."""
     return [
-        f"{name} trusts {statement.get('Principal')}, expected cloudformation.amazonaws.com alone"
-        for name, statement in _trusts(template)
-        if "Federated" not in statement.get("Principal", {})
-        and statement.get("Principal") != {"Service": "cloudformation.amazonaws.com"}
+        f"{name} has sessions of {role.get('MaxSessionDuration')} s, expected 3600"
+        for name, role in resources(template, "AWS::IAM::Role").items()
+        if name in GITHUB_ENVIRONMENTS and role.get("MaxSessionDuration") != 3600
     ]
 
 
+def provider_is_githubs(template: Template) -> list[str]:
+    """Require that the provider is GitHub's, and lets in tokens made for AWS only."""
+    expected = {"Url": PROVIDER_URL, "ClientIdList": ["sts.amazonaws.com"]}
+    return [
+        f"{name} has {key} = {properties.get(key)}, expected {expected.get(key)}"
+        for name, properties in resources(template, "AWS::IAM::OIDCProvider").items()
+        for key in sorted(properties.keys() | expected.keys())
+        if properties.get(key) != expected.get(key)
+    ]
+
+
+def parameters_take_no_pattern(template: Template) -> list[str]:
+    """Require that what comes from outside names one repository and one provider, and is no pattern."""
+    problems = []
+    for name, (refused, accepted) in HOSTILE.items():
+        pattern = template["Parameters"][name].get("AllowedPattern", "")
+        # CloudFormation anchors the pattern at both ends by itself, and these do it as well.
+        problems += [f"{name} accepts {value!r}" for value in refused if re.search(pattern, value)]
+        problems += [f"{name} refuses {value!r}" for value in accepted if not re.search(pattern, value)]
+    return problems
+
+
 RULES: tuple[Rule, ...] = (
-    github_trust_is_exact,
-    subject_takes_no_wildcard,
-    other_roles_trust_one_service,
+    trust_is_exact,
+    sessions_end_after_an_hour,
+    provider_is_githubs,
+    parameters_take_no_pattern,
 )
