@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -181,6 +182,21 @@ def test_refusal_names_the_grant_that_is_missing(loopback: Loopback) -> None:
         "  found HTTP 403, expected a token for sts.amazonaws.com",
         "  hint: the job needs `permissions: id-token: write`",
     ]
+
+
+@pytest.mark.parametrize("refuse", [200, 403, 503])
+def test_right_to_ask_does_not_hang_on_the_error(loopback: Loopback, refuse: int) -> None:
+    """An error about the ID token leads to no other error, on which the request with the right would hang."""
+    job = credentials.GitHubJob.of(loopback.environ())
+    assert job is not None
+    loopback.refuse = refuse  # 200 answers "no", which is no JSON
+    with pytest.raises(DeployerError) as caught:
+        job.id_token()
+    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
+    frames = traceback.walk_tb(caught.tb.tb_next)  # without this test's own, which knows the right
+    shown = traceback.StackSummary.extract(frames, capture_locals=True).format()
+    assert shown
+    assert RIGHT not in "".join(shown)
 
 
 def test_right_to_ask_is_not_carried_elsewhere(loopback: Loopback) -> None:

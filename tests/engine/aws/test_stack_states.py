@@ -103,6 +103,26 @@ def test_a_stack_under_review_is_created(stack, stub):
     assert stack.propose("template", {}, exists=found is not None).is_first
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_cloudformation_acts_with_the_stack_role(stack, stub, exists):
+    """The change set names the role that CloudFormation uses; the caller's own rights end at asking for it."""
+    role = "arn:aws:iam::123456789012:role/stack"
+    expected = {
+        "StackName": "s",
+        "ChangeSetName": ANY,
+        "ChangeSetType": "UPDATE" if exists else "CREATE",
+        "TemplateBody": "template",
+        "Parameters": [],
+        "Capabilities": ["CAPABILITY_NAMED_IAM"],
+        "RoleARN": role,
+    }
+    stub.add_response(
+        "create_change_set", CREATED, expected if exists else {**expected, "OnStackFailure": "DELETE"}
+    )
+    stub.add_response("describe_change_set", {"Status": "CREATE_COMPLETE"})
+    assert stack.propose("template", {}, exists=exists, role_arn=role)
+
+
 def test_early_validation_is_asked_for_its_reason(stack, stub):
     """A change set that validation refuses shows resource, reason and place, and is discarded; warnings are not."""
     stub.add_response("create_change_set", CREATED)

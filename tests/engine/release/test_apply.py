@@ -82,6 +82,7 @@ class FakeStack:
     name: str = "fn"
     proposed: list[dict[str, str]] = field(default_factory=list)
     templates: list[str] = field(default_factory=list)
+    roles: list[str | None] = field(default_factory=list)
     touched: frozenset[str] = frozenset({"Function"})
 
     def read(self) -> StackState | None:
@@ -93,6 +94,7 @@ class FakeStack:
         assert exists == (self.state is not None)
         self.proposed.append(dict(parameters))
         self.templates.append(template)
+        self.roles.append(role_arn)
         changes = ("modify Function AWS::Lambda::Function",)
         return ChangeSet("id", "stack id", changes, resources=self.touched)
 
@@ -159,6 +161,16 @@ def test_a_changed_setting_keeps_image_version_and_marker_in_the_stack():
         {**PARAMETERS, "MemoryMb": "2048", "ImageUri": IMAGE, "LiveVersion": "7", "LiveDescription": "then"}
     ]
     assert function.done == ["stack", "wait", "update code", "wait", "publish 42"]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_cloudformation_is_given_the_stack_role(exists):
+    """The first change of a stack and each later one name the role of the release, with which CloudFormation acts."""
+    function = FakeFunction(exists=exists)
+    stack = FakeStack(function) if exists else FakeStack(function, state=None)
+    desired = replace(WANTED.desired, parameters={**PARAMETERS, "MemoryMb": "2048"})
+    apply(function, stack, replace(WANTED, desired=desired, stack_role_arn="arn:role"), say=lambda _: None)
+    assert stack.roles == ["arn:role"]
 
 
 YAML = "# a comment\nResources:\n  Function:\n    Properties:\n      Timeout: 60\n"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deployer.aws.errors import Unavailable
-from deployer.canary.decision import SetWeight
+from deployer.canary.decision import Promote, SetWeight
 from deployer.canary.moves import write_for
 from deployer.model import AlarmState, GateSettings, Outcome, RolloutPlan, Step
 from deployer.rollout.gate import Gate, Probe
@@ -114,6 +114,23 @@ def test_probes_are_a_stratum_of_their_own(clock):
         found = look(gate, aws, clock)
     assert aws.calls.count("Invoke") == 2 * 10
     assert outcomes(found) == [Outcome.PASS]
+
+
+def test_no_probe_is_asked_where_only_the_canary_has_traffic(clock):
+    """In the final bake there is nothing to compare a probe with: none is sent, and none makes a verdict."""
+    aws = begun(clock, traffic=Traffic(per_minute=0))
+    for move in (SetWeight(2, 50, ""), Promote("")):
+        clock.sleep(300)
+        alias = aws.alias()
+        aws.update_alias(write_for(move, PLAN, alias, clock.now()), revision=alias.revision)
+    assert PLAN.is_bake(aws.alias().marker.step)
+    aws.calls.clear()
+    gate = Gate(SETTINGS, ("errors",), probe=Probe(15, PROBE))
+    for _ in range(4):
+        look(gate, aws, clock)
+        clock.sleep(15)
+    assert "Invoke" not in aws.calls
+    assert gate.probe.minutes == ()
 
 
 def test_a_tick_with_probes_stays_within_six_calls(clock):
