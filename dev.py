@@ -188,7 +188,7 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
         run,
         "run Python on the code in its place: run -m benchmarks.rollout_power",
     ),
-    "acts": (acts, "play the rehearsal's other acts, which the suite leaves out: five minutes"),
+    "acts": (acts, "play the rehearsal's other acts, which the suite leaves out: fifteen minutes"),
     "proof": (proof, "play every fault at every moment of a rollout; writes docs/rollout-proof.md"),
     "bake": (bake, "generate image-resizer into build/bake"),
     "manifest": (manifest, "write the hashes of deployer/, rehearsal/ and testbed/, after each change there"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +33,7 @@ ENDS = {
     6: "6. An outage that hits both versions: promoted (as it should)",
     7: "7. Hardly any traffic: promoted (as it should)",
     8: "8. Nobody but the guard: rolled back by the guard (as it should)",
+    9: "9. A game day: the net held (as it should)",
 }
 
 
@@ -68,6 +71,62 @@ def test_the_other_acts_without_docker(checkout: Path, tmp_path: Path) -> None:
     assert "a person looked at the few requests there were" in page
 
 
+@pytest.mark.long
+def test_a_game_day_without_docker(checkout: Path, tmp_path: Path) -> None:
+    """The product's own game day finds a sound net on the local AWS, and says in a line how long it took."""
+    done = rehearse(checkout, tmp_path / "report.html", "--no-docker", "--act", "9")
+    page = assert_acts(done, tmp_path / "report.html", 1, 9)
+    assert re.search(r"gate \d+ min, guard alone \d+ min, \d+ \w{3}", page)
+    assert done.stdout.count("refused    by the pre-flight, as it should be") == 2
+
+
+# What is changed in a checkout, and what the game day finds.
+BROKEN = {
+    "the alarm lacks a dimension": (
+        "deployer/rollout/guard.py",
+        '            "ExecutedVersion": version,\n',
+        "",
+        "the canary's alarm does not watch the canary",
+    ),
+    "the guard is not subscribed": (
+        "infra/service.yaml",
+        "        - Protocol: lambda\n          Endpoint: !GetAtt GuardFunction.Arn\n",
+        "        - Protocol: email\n          Endpoint: nobody@example.invalid\n",
+        "the guard does not listen to the rollout topic",
+    ),
+    "the comparison reads another metric": (
+        "deployer/aws/metrics.py",
+        '"MetricName": metric_name,',
+        '"MetricName": f"{metric_name}s",',
+        "the comparison did not find a version that cannot answer",
+    ),
+    "the pre-flight lets all pass": (
+        "deployer/rollout/preflight.py",
+        "    if error is not None:\n",
+        "    if error is not None and False:\n",
+        "the pre-flight lets a version pass that cannot answer",
+    ),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("path", "before", "after", "finds"), BROKEN.values(), ids=BROKEN)
+def test_a_game_day_finds_what_is_broken(  # noqa: PLR0917
+    checkout: Path, tmp_path: Path, path: str, before: str, after: str, finds: str
+) -> None:
+    """A net with one broken part is red on the local AWS too, names the part, and leaves nothing behind."""
+    broken = tmp_path / "broken" / checkout.name
+    shutil.copytree(checkout, broken, symlinks=True)
+    file = broken / path
+    assert file.read_text(encoding="utf-8").count(before) == 1
+    file.write_text(file.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
+    done = rehearse(broken, tmp_path / "report.html", "--no-docker", "--act", "9")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert finds in done.stdout
+    assert "9. A game day: ended with 1 (expected the net held)" in done.stdout
+    assert "left behind" not in done.stdout
+
+
 @pytest.mark.docker
 def test_acts_with_docker(checkout: Path, docker: list[str], tmp_path: Path) -> None:
     """With an engine real containers serve a broken version and the guard; none is left."""
@@ -90,9 +149,9 @@ def test_the_other_acts_with_docker(checkout: Path, docker: list[str], tmp_path:
 
 def test_an_unknown_act_is_refused(checkout: Path, tmp_path: Path) -> None:
     """A wrong option is a usage error before anything is started."""
-    done = rehearse(checkout, tmp_path / "report.html", "--act", "9")
+    done = rehearse(checkout, tmp_path / "report.html", "--act", "10")
     assert done.returncode == 2
-    assert "invalid choice: '9'" in done.stderr
+    assert "invalid choice: '10'" in done.stderr
     assert not (tmp_path / "report.html").exists()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from deployer.report.page.timeline import Act
 from deployer.report.page.timeline import Stage as Done
 from rehearsal import faults, further_acts
+from rehearsal.gameday import game_day
 from rehearsal.ledger import ALIAS, MINUTE_S
 from rehearsal.play import Scene, begin, judge_stable, play
 from rehearsal.preparation import Script, command, prepare, release
@@ -148,4 +149,5 @@ ACTS: dict[int, Callable[[Stage], Act]] = {
     6: further_acts.outage_on_both,
     7: further_acts.low_traffic,
     8: further_acts.guard_only,
+    9: game_day,
 }

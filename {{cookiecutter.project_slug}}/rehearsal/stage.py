@@ -25,7 +25,7 @@ from rehearsal.clock import CompressedClock
 from rehearsal.faults import copy_sources, handler_file
 from rehearsal.product import Product
 from rehearsal.settings import COMMON, described
-from rehearsal.traffic import Target
+from rehearsal.traffic import CALLS, Target
 from rehearsal.view import View
 from testbed import smoke_tests
 from testbed.local_aws import LocalAws, running
@@ -127,6 +127,7 @@ class Stage:
             lambda_client=self.client("lambda"),
             cloudwatch=self.client("cloudwatch"),
             clock=self.clock,
+            calls=self.product.sources / CALLS,
         )
 
     def tell(self, line: str) -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -35,6 +36,8 @@ LOOK_EVERY_REAL_S = 0.2
 MAX_REQUESTS = 20_000
 # The key of StateReasonData in which CloudWatch says when it evaluated an alarm.
 QUERY_DATE = "queryDate"
+# Where a command of the product writes down the calls it made through the alias, one JSON list a line.
+CALLS = "events-of-calls.jsonl"
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,17 @@ class Route:
 
 @dataclass(frozen=True)
 class Target:
-    """The function under traffic, the event it is sent, and the clients to reach it."""
+    """The function under traffic, the event it is sent, and the clients to reach it.
+
+    `calls` is the file in which others write down theirs.
+    """
 
     function: str
     event: Any
     lambda_client: LambdaClient
     cloudwatch: CloudWatchClient
     clock: CompressedClock
+    calls: Path
 
 
 @dataclass
@@ -71,6 +78,7 @@ class Watch:
     alarms: dict[str, str] = field(default_factory=dict)
     description: str = ""
     problem: str = ""
+    calls_read: int = 0
 
 
 @contextlib.contextmanager
@@ -81,6 +89,7 @@ def flowing(target: Target, *, per_s: float, seed: str, look: Callable[[Watch], 
     everything counted has been published.
     """
     watch, stop = Watch(), threading.Event()
+    target.calls.unlink(missing_ok=True)
     published: set[tuple[int, str]] = set()
     _look(target, watch, published)
     threads = [
@@ -158,6 +167,7 @@ def _look(target: Target, watch: Watch, published: set[tuple[int, str]]) -> None
     watch.route = Route(alias["FunctionVersion"], canary, share)
     watch.description = alias.get("Description", "")
     now = target.clock.now()
+    _take_in(target, watch)
     _publish(target, watch.ledger, now, published)
     definitions = _definitions(target)
     for alarm in definitions:
@@ -173,6 +183,17 @@ def _look(target: Target, watch: Watch, published: set[tuple[int, str]]) -> None
     sample = Sample(now, watch.route.stable, canary, round(share * 100), dict(watch.alarms))
     if not watch.samples or _differs(watch.samples[-1], sample):
         watch.samples.append(sample)
+
+
+def _take_in(target: Target, watch: Watch) -> None:
+    """Count the calls that others wrote down since the last time; half a line waits for its end."""
+    if not target.calls.exists():
+        return
+    lines = target.calls.read_text(encoding="utf-8").split("\n")[:-1]
+    for line in lines[watch.calls_read :]:
+        at, version, outcome, took_ms = json.loads(line)
+        watch.ledger.add(at, version, outcome, took_ms)
+    watch.calls_read = len(lines)
 
 
 def _publish(target: Target, ledger: Ledger, now: float, published: set[tuple[int, str]]) -> None:

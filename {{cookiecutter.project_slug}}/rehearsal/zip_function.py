@@ -12,14 +12,16 @@ import io
 import platform
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 from deployer.aws.client import Aws
 from deployer.aws.errors import translated
 from deployer.aws.observed import FunctionState
+from deployer.aws.versions import Versions
 from deployer.config import Config
 from deployer.errors import DeployerError
 from rehearsal.dockerfile import Handler, services_of
@@ -55,11 +57,25 @@ class ZipAws(Aws):
         uri = _uri(found.code_sha256)
         return replace(found, image_uri=uri, image_digest=uri.partition("@")[2])
 
+    def versions(self) -> Versions:
+        """Return what the versions are made from, with the handler in place of an image's command."""
+        return ZipVersions(self._lambda, self.function_name)
+
     def image_of(self, version: str) -> str:
         """Return the name of the code a version runs."""
         with translated(f"reading version {version}"):
             found = self._lambda.get_function(FunctionName=self.function_name, Qualifier=version)
         return _uri(found["Configuration"]["CodeSha256"])
+
+
+class ZipVersions(Versions):
+    """The versions of a Zip function, whose handler is called what an image's command is."""
+
+    def _image_config(self, found: Any) -> dict[str, Any]:
+        return {"Command": [found["Handler"]]}
+
+    def _arguments(self, image_config: Mapping[str, Any]) -> dict[str, Any]:
+        return {"Handler": image_config["Command"][0]}
 
 
 def connect_zip(config: Config, environment: str) -> Aws:
