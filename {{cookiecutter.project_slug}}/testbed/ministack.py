@@ -8,6 +8,7 @@ so that it cannot outlive the watchdog either.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import sys
@@ -26,7 +27,7 @@ def main(addresses: list[str]) -> None:
     from hypercorn.config import Config  # noqa: PLC0415
     from ministack.app import app  # noqa: PLC0415
     from ministack.core import lambda_runtime  # noqa: PLC0415
-    from ministack.services import cloudwatch  # noqa: PLC0415
+    from ministack.services import cloudwatch, lambda_svc  # noqa: PLC0415
 
     # It would evaluate every alarm without dimensions at each PutMetricData, and overrule the states that
     # `rehearsal/traffic.py` sets. Looked up first, so that a version without it fails here and not silently.
@@ -36,6 +37,7 @@ def main(addresses: list[str]) -> None:
     assert callable(cloudwatch._stat_value)  # noqa: S101
     cloudwatch._stat_value = _with_trimmed_counts(cloudwatch._stat_value)
     _keep_failed_workers(lambda_runtime)
+    _keep_commands_apart(lambda_svc)
     _enforce_roles()
 
     config = Config()
@@ -90,6 +92,18 @@ def _keep_failed_workers(runtime: Any) -> None:
         return answer | {"status": "error"} if answer.pop("raised", False) else answer
 
     runtime.Worker.invoke = invoke
+
+
+def _keep_commands_apart(service: Any) -> None:
+    """Let a container serve versions with its own command only; the local AWS looks at the image alone."""
+    known = service._warm_pool_key
+
+    def key(function: str, config: dict[str, Any]) -> str:
+        override = (config.get("ImageConfigResponse") or {}).get("ImageConfig") or {}
+        mark = f":{json.dumps(override, sort_keys=True)}" if override else ""
+        return f"{known(function, config)}{mark}"
+
+    service._warm_pool_key = key
 
 
 def _end_with_stdin() -> None:
