@@ -36,7 +36,11 @@ FUNCTION_ARN = f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:{PRODUCTION}"
 def test_bootstrap_outputs_are_complete(bootstrap: dict[str, Outputs]) -> None:
     """Every role and the repository is an output, under the names that `deployer bootstrap` tells GitHub."""
     everywhere = ("Deploy", "Plan", "Prune", "Rollback", "Stack")
-    made = {"registry": ("Push", "Prune"), "staging": (*everywhere, "Smoke"), "production": everywhere}
+    made = {
+        "registry": ("Push", "Prune"),
+        "staging": (*everywhere, "Smoke", "Gameday"),
+        "production": everywhere,
+    }
     for part, names in made.items():
         prefix = NAME if part == "registry" else f"{NAME}-{part}"
         arns = {

@@ -22,6 +22,7 @@ _ENVIRONMENT = {
     "SmokeRoleArn": ("AWS_SMOKE_ROLE_ARN", "{}"),
     "PlanRoleArn": ("AWS_PLAN_ROLE_ARN", "{}-plan"),
     "RollbackRoleArn": ("AWS_ROLLBACK_ROLE_ARN", "{}-rollback"),
+    "GamedayRoleArn": ("AWS_GAMEDAY_ROLE_ARN", "{}-gameday"),
 }
 _PRUNE = {"staging": "AWS_STAGING_PRUNE_ROLE_ARN", "production": "AWS_PRODUCTION_PRUNE_ROLE_ARN"}
 

@@ -97,6 +97,20 @@ ALLOWED: dict[str, tuple[Row, ...]] = {
         ("sns:Publish", (TOPIC,), ""),
     ),
     "SmokeRole": (("lambda:InvokeFunction", (f"{FUNCTION}:live",), ""),),
+    "GamedayRole": (
+        (
+            f"{READ} lambda:InvokeFunction lambda:PublishVersion lambda:UpdateAlias"
+            " lambda:UpdateFunctionConfiguration",
+            (FUNCTION, f"{FUNCTION}:*"),
+            "",
+        ),
+        ("lambda:DeleteFunction", (f"{FUNCTION}:*",), ""),
+        ("cloudwatch:DescribeAlarms cloudwatch:GetMetricData", ("*",), ""),
+        ("cloudwatch:DeleteAlarms cloudwatch:PutMetricAlarm", (CANARY,), ""),
+        ("sns:GetTopicAttributes sns:ListSubscriptionsByTopic sns:Publish", (TOPIC,), ""),
+        ("lambda:GetFunctionConfiguration lambda:GetPolicy", (GUARD,), ""),
+        ("cloudformation:DescribeStacks cloudformation:GetTemplate", (STACK,), ""),
+    ),
     "StackRole": (
         (
             f"{READ} lambda:CreateAlias lambda:CreateFunction lambda:DeleteAlias lambda:DeleteFunction"

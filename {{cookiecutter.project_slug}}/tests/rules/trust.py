@@ -23,6 +23,7 @@ GITHUB_ENVIRONMENTS: dict[str, str | None] = {
     "SmokeRole": ENVIRONMENT,
     "PlanRole": f"{ENVIRONMENT}-plan",
     "RollbackRole": f"{ENVIRONMENT}-rollback",
+    "GamedayRole": f"{ENVIRONMENT}-gameday",
 }
 SERVICES = {"StackRole": "cloudformation.amazonaws.com"}
 HOSTILE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # parameter: refused, accepted
