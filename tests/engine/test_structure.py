@@ -46,6 +46,8 @@ PURE = {
         "validation",
         "aws.observed",
         "aws.stack_states",
+        "aws.denied",
+        "aws.trust",
         "image.findings",
     ),
     *("release.bootstrap", "release.merge", "release.permissions", "release.plan", "release.prune"),

@@ -238,6 +238,9 @@ def test_a_refused_role_is_an_error_without_the_token(
     with pytest.raises(DeployerError, match="assuming the deploy role: not allowed") as caught:
         found(loopback).get_frozen_credentials()
     assert "Not authorized to perform" in (caught.value.found or "")
+    assert f"role `{ROLE.partition(':role/')[2]}` refused the token of this job" in (caught.value.found or "")
+    assert "sub           not sent" in (caught.value.found or "")
+    assert (caught.value.hint or "").startswith("deployer bootstrap; ")
     assert "id-token" not in str(caught.value)
 
 

@@ -196,3 +196,34 @@ def test_what_a_deleted_stack_left_behind_is_told(stack, stub):
         "delete AWS::DynamoDB::Table s-table in the console; "
         "aws s3 rb s3://s-source-123456789012; then release again"
     )
+
+
+def test_a_right_that_a_stack_role_lacks_is_named(stack, stub):
+    """What a handler of CloudFormation was denied is told with role, action, resource and the way to grant it."""
+    role = "x-staging-stack-eu-central-1"
+    reason = (
+        f'Resource handler returned message: "User: arn:aws:sts::123456789012:assumed-role/{role}/AWSCloudFormation '
+        "is not authorized to perform: s3:CreateBucket on resource: arn:aws:s3:::pictures because no "
+        'identity-based policy allows the s3:CreateBucket action" (HandlerErrorCode: AccessDenied)'
+    )
+    event = {"StackId": STACK_ID, "StackName": "s", "EventId": "1", "Timestamp": 0}
+    event |= {
+        "LogicalResourceId": "Bucket",
+        "ResourceStatus": "CREATE_FAILED",
+        "ResourceStatusReason": reason,
+    }
+    status = {"StackName": "s", "CreationTime": 0, "StackStatus": "UPDATE_ROLLBACK_COMPLETE"}
+    stub.add_response("execute_change_set", {})
+    stub.add_response("describe_stacks", {"Stacks": [status]})
+    stub.add_response("describe_stack_events", {"StackEvents": [event]})
+    with pytest.raises(DeployerError) as caught:
+        stack.execute(ChangeSet(CHANGE_SET, STACK_ID, ()), say=lambda _: None)
+    assert caught.value.found.splitlines()[0] == (
+        f"found role `{role}` without `s3:CreateBucket` on `arn:aws:s3:::pictures`, "
+        "no identity-based policy allows it, expected it granted"
+    )
+    assert caught.value.found.splitlines()[1].startswith("Bucket: Resource handler returned message")
+    assert caught.value.hint == (
+        "deployer bootstrap; section `stack` of infra/permissions.yaml, or the stack role in "
+        "infra/bootstrap.yaml, must grant it; then release again"
+    )

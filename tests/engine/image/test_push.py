@@ -357,3 +357,43 @@ def test_refused_login_is_said_without_the_password(
     with pytest.raises(DeployerError, match=r"signing in to `127\.0\.0\.1:9` failed") as error:
         candidate.push(Closed({}, ""))
     assert "a-password" not in str(error.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the client that is denied is a shell script")
+@pytest.mark.parametrize(
+    "said",
+    [
+        (
+            "denied: User: arn:aws:sts::123456789012:assumed-role/x-push-eu-central-1/GitHubActions is not "
+            "authorized to perform: ecr:PutImage on resource: arn:aws:ecr:eu-central-1:123456789012:repository/x "
+            "because no identity-based policy allows the ecr:PutImage action",
+            "role `x-push-eu-central-1` without `ecr:PutImage` on "
+            "`arn:aws:ecr:eu-central-1:123456789012:repository/x`",
+            "deployer bootstrap; the push role in infra/registry.yaml must grant it",
+        ),
+        (
+            "denied: Your authorization token has expired. Reauthenticate and try again.",
+            "a login to the registry that has ended",
+            "re-run the job",
+        ),
+        ("dial tcp: connection refused", "dial tcp: connection refused", "deployer doctor"),
+    ],
+    ids=["a right is missing", "the login ended", "something else"],
+)
+def test_denied_push_names_role_and_right(
+    ecr: Registry, candidate: Candidate, tag: str, monkeypatch: pytest.MonkeyPatch, said: tuple[str, str, str]
+) -> None:
+    """What the registry denies is told with role, action, resource and the command that mends it."""
+    words, found, hint = said
+    client = candidate.out / "client"
+    client.write_text(
+        f'#!/bin/sh\n[ "$1" = push ] && {{ echo "{words}" >&2; exit 1; }}\nexec {os.environ["DOCKER"]} "$@"\n',
+        encoding="utf-8",
+    )
+    client.chmod(0o755)
+    monkeypatch.setenv("DOCKER", str(client))
+    with pytest.raises(DeployerError, match="cannot be pushed") as caught:
+        candidate.push(ecr, tag)
+    assert found in (caught.value.found or "")
+    assert caught.value.hint == hint
+    assert ecr.manifest(tag) is None

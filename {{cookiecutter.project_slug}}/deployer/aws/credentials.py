@@ -28,6 +28,7 @@ from botocore.credentials import CredentialProvider, CredentialResolver, Deferre
 from botocore.session import Session
 
 from deployer import web
+from deployer.aws import trust
 from deployer.aws.errors import Unavailable, translated
 from deployer.errors import DeployerError, Exit
 from deployer.model import RolloutPlan
@@ -85,6 +86,17 @@ class GitHubJob:
         return str(token)
 
 
+def _refused(error: DeployerError, token: str, role_arn: str) -> DeployerError:
+    """Return a refusal of STS with what was sent beside what the role expects; it holds no token."""
+    role = role_arn.partition(":role/")[2] or role_arn
+    compared = trust.explain(trust.claims(token), role_arn, AUDIENCE)
+    return DeployerError(
+        error.what,
+        found=f"{error.found}\nrole `{role}` refused the token of this job:\n{compared}",
+        hint="deployer bootstrap; docs/runbook.md#credentials-in-github-actions",
+    )
+
+
 def _no_token(found: str, *, refused: bool) -> DeployerError:
     kind = DeployerError if refused else Unavailable
     return kind(
@@ -115,13 +127,18 @@ class _FromGitHub(CredentialProvider):
         sts: Any = Session().create_client(
             "sts", region_name=self._region, config=Config(signature_version=UNSIGNED, connect_timeout=5)
         )
-        with translated("assuming the deploy role"), _nothing_is_logged():
-            found = sts.assume_role_with_web_identity(
-                RoleArn=self._job.role_arn,
-                RoleSessionName=self._job.session_name,
-                WebIdentityToken=token,
-                DurationSeconds=SESSION_S,
-            )["Credentials"]
+        try:
+            with translated("assuming the deploy role"), _nothing_is_logged():
+                found = sts.assume_role_with_web_identity(
+                    RoleArn=self._job.role_arn,
+                    RoleSessionName=self._job.session_name,
+                    WebIdentityToken=token,
+                    DurationSeconds=SESSION_S,
+                )["Credentials"]
+        except Unavailable:
+            raise
+        except DeployerError as error:
+            raise _refused(error, token, self._job.role_arn) from None
         return {
             "access_key": found["AccessKeyId"],
             "secret_key": found["SecretAccessKey"],

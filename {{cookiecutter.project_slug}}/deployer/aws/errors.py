@@ -18,6 +18,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NetworkError
 from botocore.parsers import ResponseParserError
 
+from deployer.aws import denied
 from deployer.canary.decision import Tick
 from deployer.errors import DeployerError
 
@@ -99,12 +100,10 @@ def _translate(call: str, error: ClientError) -> DeployerError:
         return Conflict(f"{call}: somebody else changed it meanwhile", found=found, hint="deployer status")
     if code in _NOT_FOUND:
         return NotFound(f"{call}: not found", found=found, hint="deployer doctor")
-    if code in _DENIED:
-        return DeployerError(
-            f"{call}: not allowed",
-            found=found,
-            hint="compare the role with infra/bootstrap.yaml and infra/permissions.yaml",
-        )
+    mended = denied.mends(message)
+    if code in _DENIED or mended:
+        said, hint = mended or ("", "compare the role with infra/bootstrap.yaml and infra/permissions.yaml")
+        return DeployerError(f"{call}: not allowed", found="\n".join(filter(None, [said, found])), hint=hint)
     if code in _EXPIRED:
         return DeployerError(f"{call}: the credentials are not valid", found=found, hint="sign in again")
     return DeployerError(f"{call} failed", found=found, hint="deployer doctor")

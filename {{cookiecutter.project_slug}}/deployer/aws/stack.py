@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from deployer.aws import stack_states
+from deployer.aws import denied, stack_states
 from deployer.aws.client import Aws
 from deployer.aws.errors import translated
 from deployer.aws.observed import StackState
@@ -224,14 +224,20 @@ class Stack:
         end = f"{status}: {reason or 'CloudFormation gives no reason'}"
         # What keeps a stack from being deleted is another reason than why it failed, and both are needed.
         found = f"{first}\n{end}" if first and status == "DELETE_FAILED" else first or end
+        mended = denied.mends(first)
+        if mended:
+            found = f"{mended[0]}\n{found}"
         left = stack_states.left_behind(events) if status == "DELETE_COMPLETE" else ()
         found += "".join(f"\nleft behind: {what}" for what, _ in left)
         refused = stack_states.refusal(self.name, status)
         hint = refused.hint if refused else "docs/runbook.md, section Stack"
+        if left or mended:
+            rights = (mended[1],) if mended else ()
+            hint = "; ".join([*rights, *(command for _, command in left), "then release again"])
         return DeployerError(
             f"stack `{self.name}` {_DELETION_ENDS.get(status, 'could not be changed')}",
             found=found,
-            hint="; ".join([*(command for _, command in left), "then release again"]) if left else hint,
+            hint=hint,
         )
 
     def _events(self, stack_id: str) -> list[Any]:

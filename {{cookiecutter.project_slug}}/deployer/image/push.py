@@ -8,6 +8,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from deployer.aws import denied
 from deployer.errors import DeployerError, Exit
 from deployer.image.build import BuiltImage, ensure_loaded, verify_layers
 from deployer.image.docker import Say, find_docker, must, private_docker_config, run
@@ -152,7 +153,11 @@ def _push_new(image: BuiltImage, login: Login, target: str, say: Say) -> None:
         say(f"pushing {target}")
         sign_in = [*docker, "login", "--username", login.user, "--password-stdin", host]
         must(run(sign_in, stdin=login.password, env=env, timeout_s=120), f"signing in to `{host}` failed")
-        must(run([*docker, "push", target], env=env, timeout_s=3600), f"`{target}` cannot be pushed")
+        done = run([*docker, "push", target], env=env, timeout_s=3600)
+        what = f"`{target}` cannot be pushed"
+        if done.returncode and (mended := denied.mends(done.stderr)):
+            raise DeployerError(what, found=mended[0], hint=mended[1])
+        must(done, what)
 
 
 def _require_same(found: Manifest, image: BuiltImage, tag: str) -> None:
