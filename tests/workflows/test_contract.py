@@ -44,7 +44,9 @@ def test_commands_and_options_exist() -> None:
 def test_outputs_are_set() -> None:
     """Every output of a step that a workflow reads is one the deployer sets."""
     read = set(re.findall(r"steps\.\w+\.outputs\.(\w+)", "".join(WORKFLOWS.values())))
-    assert read == {"region", "runner", "config_digest", "image_uri", "version", "smoke_target"}
+    assert read == {"region", "runner", "config_digest"} | {
+        *("image_uri", "image_repository", "image_sha256", "version", "smoke_target")
+    }
     assert read <= set(re.findall(r'set_output\("(\w+)"', DEPLOYER))
 
 
@@ -80,7 +82,7 @@ def test_artifact_holds_what_push_reads() -> None:
     """The image, its digest and the scan's verdict travel together to the job that pushes."""
     steps = yaml.safe_load(WORKFLOWS["deploy.yml"])["jobs"]["image"]["steps"]
     [path] = [step["with"]["path"] for step in steps if step.get("with", {}).get("name") == "image"]
-    assert path.split() == ["build/image.*", "build/scan.json"]
+    assert path.split() == ["build/image.*", "build/scan.json", "build/scan/sbom.cdx.json"]
     assert {"image.json", "image.tar", "scan.json"} <= set(
         re.findall(r"(?:image|scan)\.(?:json|tar)", DEPLOYER)
     )

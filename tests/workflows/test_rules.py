@@ -15,7 +15,8 @@ from rules.reading import CI, DEPLOY
 
 ROOT = GENERATED
 ROLLBACK = reading.WORKFLOWS + "rollback.yml"
-SETUP, CHECKS = reading.ACTIONS + "setup/action.yml", reading.ACTIONS + "checks/action.yml"
+CONTROL = reading.WORKFLOWS + "control.yml"
+SETUP, ASSUME_ROLE = reading.ACTIONS + "setup/action.yml", reading.ACTIONS + "assume-role/action.yml"
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
 
 
@@ -160,8 +161,7 @@ MUTANTS = {
     "a job inherits its permissions": Mutant(
         rules.permissions_are_minimal,
         ROLLBACK,
-        "    permissions:\n      contents: read # checkout\n"
-        "      id-token: write # assume the environment's deploy role\n",
+        "    permissions:\n      contents: read # checkout\n      id-token: write # assume the environment's rollback role\n",
         "",
         "inherits its permissions",
     ),
@@ -248,8 +248,8 @@ MUTANTS = {
     "a job calls a workflow": Mutant(
         rules.triggers_and_runners_are_known,
         ROLLBACK,
-        "    environment: ${{ inputs.environment }}\n",
-        "    uses: ./.github/workflows/other.yml\n",
+        "    timeout-minutes: 10\n",
+        "    timeout-minutes: 10\n    uses: ./.github/workflows/other.yml\n",
         "calls a workflow",
     ),
     "a deploy is cancelled by the next push": Mutant(
@@ -262,9 +262,8 @@ MUTANTS = {
     "a workflow has no queue": Mutant(
         rules.only_checks_are_cancelled,
         DEPLOY,
-        "concurrency:\n  group: deploy # one release at a time, in the order of the pushes\n"
-        "  cancel-in-progress: false # a cancelled rollout would leave traffic split\n",
-        "",
+        "concurrency:\n  group: deploy #",
+        "env:\n  group: deploy #",
         "cancel-in-progress is not false",
     ),
     "production is cancelled by the next production": Mutant(
@@ -285,6 +284,20 @@ MUTANTS = {
         rules.only_checks_are_cancelled,
         ROLLBACK,
         "group: rollback-${{ inputs.environment }}",
+        "group: deploy",
+        "queue deploy is shared",
+    ),
+    "nobody decided what becomes of those that wait": Mutant(
+        rules.only_checks_are_cancelled,
+        CONTROL,
+        "  queue: max # every wish is carried out, in the order in which they were made\n",
+        "",
+        "does not say what becomes of runs that wait",
+    ),
+    "control waits for the rollout it should change": Mutant(
+        rules.only_checks_are_cancelled,
+        CONTROL,
+        "group: control-${{ inputs.environment }}",
         "group: deploy",
         "queue deploy is shared",
     ),
@@ -319,8 +332,8 @@ MUTANTS = {
     "an image that was not scanned is pushed": Mutant(
         release.one_image_goes_through,
         DEPLOY,
-        "deployer push #",
-        "deployer push --allow-unscanned #",
+        "deployer push --config-digest",
+        "deployer push --allow-unscanned --config-digest",
         "may take something else",
     ),
     "the image is built again before the push": Mutant(
@@ -347,8 +360,8 @@ MUTANTS = {
     "production does not wait for staging": Mutant(
         release.jobs_wait_for_each_other,
         DEPLOY,
-        "needs: [settings, push, staging, staging-smoke]",
-        "needs: [settings, push, staging-smoke]",
+        "needs: [settings, push, staging, staging-smoke, production-plan]",
+        "needs: [settings, push, staging-smoke, production-plan]",
         "production does not wait for staging",
     ),
     "staging does not wait for the push": Mutant(
@@ -393,6 +406,55 @@ MUTANTS = {
         "IMAGE_URI: registry/name:latest",
         "staging does not take the image that push handed over",
     ),
+    "the digest is the smoke tests' word": Mutant(
+        release.one_image_goes_through,
+        DEPLOY,
+        "config_digest: ${{ steps.scan.outputs.config_digest }}",
+        "config_digest: ${{ steps.settings.outputs.config_digest }}",
+        "does not say which digest it scanned",
+    ),
+    "the digest comes from the job that pushes": Mutant(
+        release.one_image_goes_through,
+        DEPLOY,
+        'CONFIG_DIGEST: "${{ needs.image.outputs.config_digest }}"',
+        'CONFIG_DIGEST: "${{ steps.push.outputs.config_digest }}"',
+        "push does not compare",
+    ),
+    "the image is not compared with what was scanned": Mutant(
+        release.one_image_goes_through,
+        DEPLOY,
+        ' --config-digest "$CONFIG_DIGEST"',
+        "",
+        "push does not compare",
+    ),
+    "attestations are switched off for public repositories": Mutant(
+        release.origin_is_verified,
+        DEPLOY,
+        "vars.ATTESTATIONS == 'true' || !github.event.repository.private",
+        "vars.ATTESTATIONS == 'true'",
+        "decides in another way",
+    ),
+    "nobody asks who built the image": Mutant(
+        release.origin_is_verified,
+        DEPLOY,
+        '        run: deployer verify-attestation --image "$IMAGE_URI"\n',
+        "        run: deployer --help\n",
+        "staging does not verify who built the image",
+    ),
+    "the tag is attested": Mutant(
+        release.origin_is_verified,
+        DEPLOY,
+        "subject-digest: sha256:${{ steps.push.outputs.image_sha256 }}",
+        "subject-digest: ${{ github.sha }}",
+        "attests something else",
+    ),
+    "what is pushed is not attested": Mutant(
+        release.origin_is_verified,
+        DEPLOY,
+        "      - name: Attest provenance\n        if: needs.settings.outputs.attests == 'true'\n",
+        "      - name: Attest provenance\n        if: vars.ATTEST == 'yes'\n",
+        "push does not attest what it pushes",
+    ),
     "the plan does not say which image": Mutant(
         release.one_image_goes_through,
         DEPLOY,
@@ -410,8 +472,8 @@ MUTANTS = {
     "production does not wait for staging's smoke tests": Mutant(
         release.jobs_wait_for_each_other,
         DEPLOY,
-        "needs: [settings, push, staging, staging-smoke]",
-        "needs: [settings, push, staging]",
+        "needs: [settings, push, staging, staging-smoke, production-plan]",
+        "needs: [settings, push, staging, production-plan]",
         "production does not wait for staging-smoke",
     ),
     "staging is smoked while it is released": Mutant(
@@ -438,8 +500,8 @@ MUTANTS = {
     "smoke tests may deploy": Mutant(
         credentials.roles_are_those_of_the_environment,
         DEPLOY,
-        'role-to-assume: "${{ vars.AWS_SMOKE_ROLE_ARN }}"',
-        'role-to-assume: "${{ vars.AWS_DEPLOY_ROLE_ARN }}"',
+        'role: "${{ vars.AWS_SMOKE_ROLE_ARN }}"',
+        'role: "${{ vars.AWS_DEPLOY_ROLE_ARN }}"',
         "expected AWS_SMOKE_ROLE_ARN",
     ),
     "a rollback is offered elsewhere": Mutant(
@@ -455,6 +517,13 @@ MUTANTS = {
         "        type: choice\n        options: [production, staging]\n",
         "        type: string\n",
         "environment decides something, and is free text",
+    ),
+    "a reason decides where the job runs": Mutant(
+        credentials.people_choose_from_a_list,
+        CONTROL,
+        "group: control-${{ inputs.environment }}",
+        "group: control-${{ inputs.environment }}-${{ inputs.reason }}",
+        "reason decides something, and is free text",
     ),
     "the database is an old one": Mutant(
         release.gate_comes_first,
@@ -515,9 +584,58 @@ MUTANTS = {
     "a role stands in the file": Mutant(
         credentials.roles_are_those_of_the_environment,
         ROLLBACK,
-        '"${{ vars.AWS_DEPLOY_ROLE_ARN }}"',
+        '"${{ vars.AWS_ROLLBACK_ROLE_ARN }}"',
         "arn:aws:iam::123456789012:role/admin",
-        "expected AWS_DEPLOY_ROLE_ARN",
+        "expected AWS_ROLLBACK_ROLE_ARN",
+    ),
+    "nobody is told which role is missing": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        ASSUME_ROLE,
+        "    - name: Find role\n",
+        "    - name: Look\n",
+        "does not say that AWS_PUSH_ROLE_ARN is missing",
+    ),
+    "a job knows another role as well": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        DEPLOY,
+        '        env: { CONFIG_DIGEST: "${{ needs.image.outputs.config_digest }}" }',
+        '        env: { CONFIG_DIGEST: "${{ needs.image.outputs.config_digest }}", X: "${{ vars.AWS_STACK_ROLE_ARN }}" }',
+        "push: knows AWS_STACK_ROLE_ARN as well",
+    ),
+    "staging goes on as another role after an hour": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        DEPLOY,
+        "AWS_DEPLOY_ROLE_ARN: ${{ vars.AWS_DEPLOY_ROLE_ARN }}",
+        "AWS_DEPLOY_ROLE_ARN: ${{ vars.AWS_PUSH_ROLE_ARN }}",
+        "AWS_DEPLOY_ROLE_ARN is ${{ vars.AWS_PUSH_ROLE_ARN }}",
+    ),
+    "production's plan asks production's reviewers": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        DEPLOY,
+        "environment: production-plan #",
+        "environment: production #",
+        "production-plan: runs in environment production,",
+    ),
+    "production's plan is made with the right to deploy": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        DEPLOY,
+        'role: "${{ vars.AWS_PLAN_ROLE_ARN }}"',
+        'role: "${{ vars.AWS_DEPLOY_ROLE_ARN }}"',
+        "expected AWS_PLAN_ROLE_ARN",
+    ),
+    "control becomes the role that deploys": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        CONTROL,
+        '"${{ vars.AWS_ROLLBACK_ROLE_ARN }}"',
+        '"${{ vars.AWS_DEPLOY_ROLE_ARN }}"',
+        "expected AWS_ROLLBACK_ROLE_ARN",
+    ),
+    "a rollback waits for reviewers": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        ROLLBACK,
+        "environment: ${{ inputs.environment }}-rollback",
+        "environment: ${{ inputs.environment }}",
+        "expected ${{ inputs.environment }}-rollback",
     ),
     "a job does not say where it works": Mutant(
         credentials.roles_are_those_of_the_environment,
@@ -536,8 +654,8 @@ MUTANTS = {
     "staging becomes the role that pushes": Mutant(
         credentials.roles_are_those_of_the_environment,
         DEPLOY,
-        'role-to-assume: "${{ vars.AWS_DEPLOY_ROLE_ARN }}"',
-        'role-to-assume: "${{ vars.AWS_PUSH_ROLE_ARN }}"',
+        'role: "${{ vars.AWS_DEPLOY_ROLE_ARN }}"',
+        'role: "${{ vars.AWS_PUSH_ROLE_ARN }}"',
         "staging: becomes ['${{ vars.AWS_PUSH_ROLE_ARN }}'], expected AWS_DEPLOY_ROLE_ARN",
     ),
     "packages are installed beside the smoke role": Mutant(
@@ -548,11 +666,11 @@ MUTANTS = {
         "does not collect, then get credentials, then test",
     ),
     "a missing smoke role is found by its action": Mutant(
-        release.staging_is_smoked_before_production,
+        credentials.roles_are_those_of_the_environment,
         DEPLOY,
-        "${AWS_SMOKE_ROLE_ARN:?it is",
-        "${AWS_SMOKE_ROLE_ARN:-it is",
-        "does not say that its role is missing",
+        "variable: AWS_SMOKE_ROLE_ARN",
+        "variable: AWS_DEPLOY_ROLE_ARN",
+        "does not say that AWS_SMOKE_ROLE_ARN is missing",
     ),
     "smoke tests run against nothing": Mutant(
         release.staging_is_smoked_before_production,

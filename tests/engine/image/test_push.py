@@ -119,6 +119,7 @@ def test_pushed_image_is_the_scanned_one(ecr: Registry, candidate: Candidate, ta
     assert manifest.media_type in pushing.SINGLE_PLATFORM
     assert pushed.image_uri == f"{ecr.repository_uri()}@{manifest.digest}"
     assert pushed.config_digest == json.loads(manifest.body)["config"]["digest"]
+    assert (candidate.out / "manifest.json").read_bytes() == manifest.body
     assert json.loads((candidate.out / "push.json").read_text(encoding="utf-8")) == {
         "image_uri": pushed.image_uri,
         "manifest_digest": manifest.digest,

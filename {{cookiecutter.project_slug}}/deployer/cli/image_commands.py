@@ -11,8 +11,8 @@ from deployer.aws.registry import Registry
 from deployer.context import Context
 from deployer.errors import DeployerError, Exit
 from deployer.github import commit
+from deployer.image import attestation, findings
 from deployer.image import build as image
-from deployer.image import findings
 from deployer.image import push as pushing
 from deployer.image import scan as scanner
 
@@ -65,7 +65,7 @@ def scan(context: Context, *, download: bool) -> Exit:
 def push(
     context: Context, tag: str | None, *, config_digest: str | None = None, allow_unscanned: bool
 ) -> Exit:
-    """Push the scanned image; outputs `image_uri`, the one value the release goes on with."""
+    """Push the scanned image; outputs `image_uri`, the one value the release goes on with, and its parts."""
     aws = reach(context)
     registry = Registry(aws.ecr, context.config.function.name)
     environ = context.output.environ
@@ -77,7 +77,18 @@ def push(
         ecr=registry,
         say=context.output.say,
     )
+    repository, _, digest = pushed.image_uri.partition("@sha256:")
     context.output.set_output("image_uri", pushed.image_uri)
+    context.output.set_output("image_repository", repository)
+    context.output.set_output("image_sha256", digest)  # also in names, where no colon is allowed
+    return Exit.DONE
+
+
+def verify_attestation(context: Context, image_uri: str) -> Exit:
+    """Demand that this repository's release of this commit built and pushed the image."""
+    origin = attestation.origin(context.output.environ)
+    attestation.verify(image_uri, context.root / "build" / attestation.MANIFEST, origin)
+    context.output.say(f"attested   {image_uri} was pushed by {attestation.WORKFLOW} of {origin.repository}")
     return Exit.DONE
 
 

@@ -195,6 +195,16 @@ def push(
     )
 
 
+@app.command("verify-attestation")
+def verify_attestation(
+    ctx: typer.Context,
+    image: Annotated[str, typer.Option("--image", help="REPOSITORY@sha256:DIGEST, as `push` printed it.")],
+    config: ConfigPath = SETTINGS,
+) -> int:
+    """Demand that this repository's release of this commit built and pushed the image."""
+    return image_commands.verify_attestation(context_of(ctx, PRODUCTION, config), image)
+
+
 @app.command()
 def apply(
     ctx: typer.Context,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from deployer.canary.moves import Wish
-from deployer.cli import commands, rollout_commands
+from deployer.cli import commands, control, rollout_commands
 from deployer.cli.options import (
     ASKED,
     PRODUCTION,
@@ -107,6 +107,23 @@ def rollout_abort(
 ) -> int:
     """End the running rollout and give all traffic back."""
     return rollout_commands.ask(context_of(ctx, env, config, events), Wish.ABORT, reason)
+
+
+@rollout_app.command("control")
+def rollout_control(
+    ctx: typer.Context,
+    wish: Annotated[
+        Literal["status", "pause", "resume", "skip", "promote", "abort", "rollback"],
+        typer.Argument(help="What to do."),
+    ],
+    reason: Annotated[str, typer.Option(help="Why; kept with who asked.")],
+    env: Env = PRODUCTION,
+    to: Annotated[str, typer.Option(help="For rollback: which version; empty for the one before.")] = "",
+    config: ConfigPath = SETTINGS,
+    events: Events = None,
+) -> int:
+    """Carry out what somebody chose from a list, as the workflow Control does."""
+    return control.control(context_of(ctx, env, config, events), wish, reason, to)
 
 
 @rollout_app.command("status")

@@ -49,7 +49,7 @@ def build(config: Config, *, context: Path, out: Path, base_image: str | None = 
     platform = config.platform()
     reference = f"{config.function.name}:candidate-{_revision(context)}"
     out.mkdir(parents=True, exist_ok=True)
-    for stale in ("image.json", "image.tar", "scan.json", "push.json"):
+    for stale in ("image.json", "image.tar", "scan.json", "push.json", "manifest.json"):
         (out / stale).unlink(missing_ok=True)
 
     if has_buildx(docker):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from deployer.aws import denied
 from deployer.errors import DeployerError, Exit
+from deployer.image.attestation import MANIFEST
 from deployer.image.build import BuiltImage, ensure_loaded, verify_layers
 from deployer.image.docker import Say, find_docker, must, private_docker_config, run
 
@@ -95,6 +96,7 @@ def push(image: BuiltImage, order: Order, *, ecr: RegistryPort, say: Say) -> Pus
         tag=tag,
         scan=scan,
     )
+    (image.tar.parent / MANIFEST).write_bytes(found.body)  # what an attestation of its digest is about
     text = json.dumps(asdict(pushed), indent=2)
     (image.tar.parent / "push.json").write_text(text + "\n", encoding="utf-8")
     return pushed

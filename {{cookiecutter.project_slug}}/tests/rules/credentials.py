@@ -11,6 +11,7 @@ from rules import reading
 from rules.reading import ACTIONS, DEPLOY, WORKFLOWS, Files
 
 SETUP = f"{reading.SELF}.github/actions/setup"
+FIND = "Find role"
 # What may run where somebody else's code is checked: no sign-in to a cloud or a registry.
 UNTRUSTED_ACTIONS = {
     "actions/checkout",
@@ -23,8 +24,10 @@ ROLES = {
     "deploy.yml push": (None, "AWS_PUSH_ROLE_ARN"),
     "deploy.yml staging": ("staging", "AWS_DEPLOY_ROLE_ARN"),
     "deploy.yml staging-smoke": ("staging", "AWS_SMOKE_ROLE_ARN"),
+    "deploy.yml production-plan": ("production-plan", "AWS_PLAN_ROLE_ARN"),
     "deploy.yml production": ("production", "AWS_DEPLOY_ROLE_ARN"),
-    "rollback.yml rollback": ("${{ inputs.environment }}", "AWS_DEPLOY_ROLE_ARN"),
+    "rollback.yml rollback": ("${{ inputs.environment }}-rollback", "AWS_ROLLBACK_ROLE_ARN"),
+    "control.yml control": ("${{ inputs.environment }}-rollback", "AWS_ROLLBACK_ROLE_ARN"),
 }
 
 
@@ -87,6 +90,7 @@ def roles_are_those_of_the_environment(files: Files) -> list[str]:
             found.append(f"{place}: runs in environment {job.get('environment')}, expected {environment}")
         if roles != [f"${{{{ vars.{role} }}}}"]:
             found.append(f"{place}: becomes {roles}, expected {role}")
+        found += _variables(place, job, role)
         wanted = str(environment).removesuffix("-plan").removesuffix("-rollback")
         if (job.get("env") or {}).get("DEPLOY_ENV", wanted) != wanted:
             found.append(f"{place}: works on {job['env']['DEPLOY_ENV']} with the role of {wanted}")
@@ -94,6 +98,22 @@ def roles_are_those_of_the_environment(files: Files) -> list[str]:
         if runs_deployer and environment and "DEPLOY_ENV" not in (job.get("env") or {}):
             found.append(f"{place}: does not say which environment it works on")
     return found + [f"{name}: becomes no role" for name in sorted(ROLES.keys() - seen)]
+
+
+def _variables(place: str, job: reading.Tree, role: str) -> list[str]:
+    """Demand of a job that it knows its own role alone, by its own name: the deployer assumes it again."""
+    known = {role, "AWS_STACK_ROLE_ARN"} if role == "AWS_DEPLOY_ROLE_ARN" else {role}
+    named = set(re.findall(r"vars\.(AWS_\w+)", str(job)))
+    found = [f"{place}: knows {name} as well" for name in sorted(named - known)]
+    for key, value in (job.get("env") or {}).items():
+        if key.startswith("AWS_") and value != f"${{{{ vars.{key} }}}}":
+            found.append(f"{place}: {key} is {value}")
+    said = [
+        (step.get("env") or {}).get("VARIABLE") for step in reading.steps(job) if step.get("name") == FIND
+    ]
+    if said != [role]:
+        found.append(f"{place}: does not say that {role} is missing")
+    return found
 
 
 def credentials_are_beside_few_packages(files: Files) -> list[str]:

@@ -40,8 +40,24 @@ def _unfold(files: Files, listed_steps: list[Tree]) -> Iterator[Tree]:
     for step in listed_steps:
         yield step
         if step.get("uses", "").startswith(SELF):
-            path = f"{step['uses'].removeprefix(SELF)}/action.yml"
-            yield from _unfold(files, yaml.safe_load(files[path])["runs"]["steps"])
+            text = files[f"{step['uses'].removeprefix(SELF)}/action.yml"]
+            declared = yaml.safe_load(text).get("inputs") or {}
+            given = {name: about.get("default", "") for name, about in declared.items()} | (
+                step.get("with") or {}
+            )
+            yield from _unfold(files, _filled(yaml.safe_load(text)["runs"]["steps"], given))
+
+
+def _filled(tree: Tree, given: Mapping[str, Any]) -> Tree:
+    """Return a tree with the inputs of an action in place of the expressions that name them."""
+    match tree:
+        case str():
+            return re.sub(r"\$\{\{ inputs\.(\w+) \}\}", lambda name: str(given[name[1]]), tree)
+        case dict():
+            return {key: _filled(value, given) for key, value in tree.items()}
+        case list():
+            return [_filled(value, given) for value in tree]
+    return tree
 
 
 def actions(files: Files) -> Iterator[tuple[str, Tree]]:

@@ -29,7 +29,8 @@ NEEDS = {
     "push": {"settings", "checks", "image", "smoke"},
     "staging": {"settings", "push"},
     "staging-smoke": {"settings", "push", "staging"},
-    "production": {"settings", "push", "staging", "staging-smoke"},
+    "production-plan": {"settings", "push", "staging-smoke"},
+    "production": {"settings", "push", "staging", "staging-smoke", "production-plan"},
 }
 
 
@@ -96,16 +97,58 @@ def one_image_goes_through(files: Files) -> list[str]:
         ]
         if fetched != scanned or re.search(r"deployer build|--allow-unscanned", reading.commands(jobs[name])):
             found.append(f"{DEPLOY}: {name} may take something else than the image that was found clean")
-    for name in ("staging", "production"):
+    scan, push = _step(jobs["image"], "Scan image"), _step(jobs["push"], "Push image")
+    said = (jobs["image"].get("outputs") or {}).get("config_digest")
+    if scan.get("id") != "scan" or said != "${{ steps.scan.outputs.config_digest }}":
+        found.append(f"{DEPLOY}: image does not say which digest it scanned")
+    if (push.get("env") or {}) != {"CONFIG_DIGEST": "${{ needs.image.outputs.config_digest }}"} or (
+        push.get("run") != 'deployer push --config-digest "$CONFIG_DIGEST"'
+    ):
+        found.append(f"{DEPLOY}: push does not compare the image with what was scanned")
+    for name in ("staging", "production-plan", "production"):
         if (jobs[name].get("env") or {}).get("IMAGE_URI") != "${{ needs.push.outputs.image_uri }}":
             found.append(f"{DEPLOY}: {name} does not take the image that push handed over")
         for command in re.findall(r"deployer (?:plan|apply) ?.*", reading.commands(jobs[name])):
             if '--image "$IMAGE_URI"' not in command:
                 found.append(f"{DEPLOY}: {name}: `{command}` does not name the image")
-        rollout = next(step for step in reading.steps(jobs[name]) if "rollout start" in step.get("run", ""))
-        if (rollout.get("env") or {}).get("VERSION") != "${{ steps.apply.outputs.version }}":
+        given = [
+            step.get("env") or {} for step in reading.steps(jobs[name]) if "$VERSION" in step.get("run", "")
+        ]
+        if any(env.get("VERSION") != "${{ steps.apply.outputs.version }}" for env in given) or (
+            name != "production-plan" and len(given) != 1
+        ):
             found.append(f"{DEPLOY}: {name} may roll out a version it did not publish")
     return found
+
+
+def origin_is_verified(files: Files) -> list[str]:
+    """Demand provenance for what is pushed, verified before any environment's credentials, wherever it exists."""
+    jobs, found, when = _deploy_jobs(files), [], "needs.settings.outputs.attests == 'true'"
+    attests = (jobs["settings"].get("outputs") or {}).get("attests")
+    if attests != "${{ vars.ATTESTATIONS == 'true' || !github.event.repository.private }}":
+        found.append(f"{DEPLOY}: settings decides in another way whether attestations exist")
+    attest = _step(jobs["push"], "Attest provenance")
+    subject = attest.get("with") or {}
+    if attest.get("if") != when or reading.uses(attest) != "actions/attest":
+        found.append(f"{DEPLOY}: push does not attest what it pushes")
+    if subject.get("subject-digest") != "sha256:${{ steps.push.outputs.image_sha256 }}":
+        found.append(f"{DEPLOY}: push attests something else than what it pushed")
+    for name in ("staging", "production"):
+        steps = reading.steps(jobs[name])
+        runs = [step.get("run", "") for step in steps]
+        verify = _step(jobs[name], "Verify attestation")
+        if verify.get("if") != when or verify["run"] != 'deployer verify-attestation --image "$IMAGE_URI"':
+            found.append(f"{DEPLOY}: {name} does not verify who built the image")
+            continue
+        credentials = [i for i, step in enumerate(steps) if reading.uses(step) == reading.ASSUMES_ROLE]
+        if runs.index(verify["run"]) > min(credentials, default=0):
+            found.append(f"{DEPLOY}: {name} has credentials before it knows who built the image")
+    return found
+
+
+def _step(job: Tree, name: str) -> Tree:
+    """Return the step of a name, an empty one where there is none."""
+    return next((step for step in reading.steps(job) if step.get("name") == name), {})
 
 
 def _hands_over(step: Tree) -> bool:
@@ -124,10 +167,8 @@ def staging_is_smoked_before_production(files: Files) -> list[str]:
         found.append(f"{DEPLOY}: staging-smoke does not collect, then get credentials, then test")
     if "if" in job:
         found.append(f"{DEPLOY}: staging-smoke is conditional")
-    if re.search(r"\bdeployer (?!bootstrap again)", reading.commands(job)):
+    if re.search(r"^(exec )?deployer ", reading.commands(job), re.M):
         found.append(f"{DEPLOY}: staging-smoke runs more than the smoke tests")
-    if not any("${AWS_SMOKE_ROLE_ARN:?" in run for run, _ in steps[: (credentials or [0])[0]]):
-        found.append(f"{DEPLOY}: staging-smoke does not say that its role is missing")
     target = (steps[smokes[-1]][1].get("env") or {}).get("SMOKE_TARGET") if smokes else None
     if target != "${{ needs.staging.outputs.smoke_target }}":
         found.append(f"{DEPLOY}: staging-smoke does not test what staging released")
@@ -174,6 +215,7 @@ RULES = (
     jobs_wait_for_each_other,
     gate_comes_first,
     one_image_goes_through,
+    origin_is_verified,
     staging_is_smoked_before_production,
     release_reads_in_order,
     production_is_never_left_split,

@@ -27,6 +27,8 @@ ALLOWED_GRANTS = {
     ("id-token", "write"),
     ("actions", "read"),
     ("security-events", "write"),
+    ("attestations", "read"),
+    ("attestations", "write"),
 }
 USES = re.compile(
     r"^\s*(?:-\s+)?uses:\s*(?P<action>[^\s@#]+)(?:@(?P<ref>\S+))?(?:\s+#\s*(?P<version>.*))?$", re.M
@@ -135,7 +137,7 @@ def triggers_and_runners_are_known(files: Files) -> list[str]:
 
 
 def only_checks_are_cancelled(files: Files) -> list[str]:
-    """Demand that only checks are cancelled, and that each environment has a queue of its own."""
+    """Demand that only checks are cancelled, that each environment has a queue, and what becomes of those waiting."""
     found: list[str] = []
     groups: dict[str, set[str | None]] = {}
     for path, workflow in reading.workflows(files):
@@ -143,6 +145,8 @@ def only_checks_are_cancelled(files: Files) -> list[str]:
         is_check = bool(reading.triggers(workflow) & reading.UNTRUSTED_TRIGGERS)
         if not queue or queue.get("cancel-in-progress") is not is_check:
             found.append(f"{path}: cancel-in-progress is not {str(is_check).lower()}")
+        if not is_check and queue.get("queue") not in ("single", "max"):
+            found.append(f"{path}: does not say what becomes of runs that wait")
         groups[path] = {queue.get("group")}
         for name, job in workflow["jobs"].items():
             queue_of_job = job.get("concurrency") or {}
@@ -150,8 +154,9 @@ def only_checks_are_cancelled(files: Files) -> list[str]:
                 groups[path].add(queue_of_job.get("group"))
             if queue_of_job.get("cancel-in-progress"):
                 found.append(f"{path} {name}: may be cancelled by the next run")
-            per_environment = str(job.get("environment", "")) in str({**queue, **queue_of_job}.get("group"))
-            if "environment" in job and not per_environment:
+            environment = str(job.get("environment", "")).removesuffix("-rollback")
+            per_environment = environment in str({**queue, **queue_of_job}.get("group"))
+            if not environment.endswith("-plan") and not per_environment:  # a plan only reads
                 found.append(f"{path} {name}: shares a queue with other environments")
     everything = [group for path in groups for group in groups[path]]
     found += [f"queue {group} is shared" for group in set(everything) if everything.count(group) > 1]
