@@ -140,10 +140,33 @@ MUTANTS = {
         "Function reserves nothing",
     ),
     "failed events are dropped": Mutant(
-        rules.failed_events_are_kept, "OnFailure:", "OnSuccess:", "sends failed events to None"
+        rules.failed_events_are_kept, "OnFailure:", "OnSuccess:", "failed events of Function:live go to None"
     ),
     "failed events of the alias are dropped": Mutant(
-        rules.failed_events_are_kept, "Qualifier: live", "Qualifier: $LATEST", "applies to $LATEST"
+        rules.failed_events_are_kept,
+        "Qualifier: live",
+        "Qualifier: $LATEST",
+        "events of Function:live go to None",
+    ),
+    "nobody hears that the guard failed": Mutant(
+        rules.failed_events_are_kept,
+        "      FunctionName: !Ref GuardFunction\n      Qualifier: $LATEST\n",
+        "      FunctionName: !Ref RolloutFunction\n      Qualifier: $LATEST\n",
+        "failed events of GuardFunction:$LATEST go to None",
+    ),
+    "a guard that failed wakes itself": Mutant(
+        rules.failed_events_are_kept,
+        "      MaximumEventAgeInSeconds: 3600\n      DestinationConfig:\n        OnFailure:\n"
+        "          Destination: !GetAtt FailureQueue.Arn\n",
+        "      MaximumEventAgeInSeconds: 3600\n      DestinationConfig:\n        OnFailure:\n"
+        "          Destination: !Ref RolloutTopic\n",
+        "failed events of GuardFunction:$LATEST go to {'Ref': 'RolloutTopic'}",
+    ),
+    "the guard may not tell its failure": Mutant(
+        rules.guard_only_moves_the_alias,
+        "                Action: sqs:SendMessage\n",
+        "                Action: sqs:ReceiveMessage\n",
+        "the guard may",
     ),
     "failed events are kept for four days": Mutant(
         rules.failed_events_are_kept,
@@ -416,7 +439,7 @@ def test_a_right_beside_the_permissions_is_found() -> None:
 def test_a_ceiling_that_lacks_a_right_is_found() -> None:
     """A boundary that forbids what the role is granted is told, whichever of the two was changed."""
     send = "Action: sqs:SendMessage"
-    assert text(BOOTSTRAP).count(send) == 1
+    assert text(BOOTSTRAP).count(send) == 2
     changed = text(BOOTSTRAP).replace(send, "Action: sqs:ReceiveMessage")
     found = ceiling_differs("Boundary", "FunctionRole", bootstrap=changed)
     assert {action for action, _ in found} == {"sqs:SendMessage", "sqs:ReceiveMessage"}

@@ -177,6 +177,7 @@ ALLOWED: dict[str, tuple[Row, ...]] = {
     "GuardBoundary": (
         _log("NAME-ENV-guard"),
         ("lambda:GetAlias lambda:UpdateAlias", (FUNCTION,), OF_ACCOUNT),
+        ("sqs:SendMessage", (QUEUE,), OF_ACCOUNT),
     ),
     "RolloutBoundary": (
         _log("NAME-ENV-rollout"),

@@ -32,6 +32,8 @@ PERMISSIONS = {
 # Each role's ceiling in infra/bootstrap.yaml.
 BOUNDARIES = {"FunctionRole": "boundary", "GuardRole": "guard-boundary", "RolloutRole": "rollout-boundary"}
 RESERVED = {"Function": {"Ref": "ReservedConcurrency"}, "GuardFunction": 1, "RolloutFunction": 1}
+# What events arrive at, and where: S3 invokes the alias, SNS the guard as it is.
+INVOKED_BY_EVENTS = (("Function", "live"), ("GuardFunction", "$LATEST"))
 # They carry the deployer's own code, not the image.
 OUR_OWN = ("GuardFunction", "RolloutFunction")
 # They read, and know no resource or none that works.
@@ -178,13 +180,12 @@ def concurrency_is_reserved(template: Template) -> list[str]:
 def failed_events_are_kept(template: Template) -> list[str]:
     """Require that events that failed for good go from the alias to a queue: for two weeks, and encrypted."""
     configs = resources(template, "AWS::Lambda::EventInvokeConfig")
-    problems = [] if configs else ["nothing says where failed events go"]
-    for name, config in configs.items():
-        if config["Qualifier"] != "live":
-            problems.append(f"{name} applies to {config['Qualifier']}, expected the alias")
+    found = {(c["FunctionName"].get("Ref"), c["Qualifier"]): c for c in configs.values()}
+    problems = []
+    for (function, qualifier), config in ({key: {} for key in INVOKED_BY_EVENTS} | found).items():
         target = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
         if target != {"Fn::GetAtt": ["FailureQueue", "Arn"]}:
-            problems.append(f"{name} sends failed events to {target}")
+            problems.append(f"failed events of {function}:{qualifier} go to {target}")
     queue = resources(template, "AWS::SQS::Queue").get("FailureQueue", {})
     if queue.get("SqsManagedSseEnabled") is not True and "KmsMasterKeyId" not in queue:
         problems.append("FailureQueue is not encrypted")
@@ -264,15 +265,18 @@ def lambda_assumes_roles_for_this_account(template: Template) -> list[str]:
 
 
 def guard_only_moves_the_alias(template: Template) -> list[str]:
-    """Require that the guard is small, hears of our topic only, and may do nothing but move one alias."""
+    """Require that the guard is small, hears of our topic only, and may move one alias and tell its failure."""
     function = {
         "Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${FunctionName}"
     }
     granted = [(g.actions, g.resources) for g in grants(template) if g.holder == "GuardRole"]
-    lambda_ = [(a, r) for a, r in granted if not all(action.startswith("logs:") for action in a)]
+    beyond_logs = [(a, r) for a, r in granted if not all(action.startswith("logs:") for action in a)]
     problems = []
-    if lambda_ != [(("lambda:GetAlias", "lambda:UpdateAlias"), (function,))]:
-        problems.append(f"the guard may {lambda_}")
+    if beyond_logs != [
+        (("lambda:GetAlias", "lambda:UpdateAlias"), (function,)),
+        (("sqs:SendMessage",), ({"Fn::GetAtt": ["FailureQueue", "Arn"]},)),
+    ]:
+        problems.append(f"the guard may {beyond_logs}")
     guard = template["Resources"]["GuardFunction"]["Properties"]
     length = len(guard["Code"].get("ZipFile", ""))
     if not 0 < length <= MAX_INLINE_CHARACTERS:
