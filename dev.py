@@ -37,6 +37,7 @@ PYTEST_INTERRUPTED = 2
 WORKERS = str(min(4, (os.cpu_count() or 2) + 1))
 LEFTOVERS = (
     ".venv",
+    ".venv-checkov",
     ".venv-cookiecutter",
     ".venv-local-aws",
     "build",
