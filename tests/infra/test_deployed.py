@@ -104,7 +104,7 @@ def test_another_account_reads_by_its_roles(client: Client, stacks: Stacks) -> N
     assert by_roles["Principal"] == {"AWS": "arn:aws:iam::222222222222:root"}
     assert by_roles["Condition"]["ArnEquals"]["aws:PrincipalArn"] == [
         f"arn:aws:iam::222222222222:role/shared-production-{role}-eu-central-1"
-        for role in ("deploy", "plan", "stack")
+        for role in ("deploy", "plan", "rollback", "stack")
     ]
 
 

@@ -40,11 +40,13 @@ class World:
 
     client: Client
     name: str
+    role: str = f"arn:aws:iam::{ACCOUNT}:role/any"
 
-    def given(self) -> World:
+    def given(self, *, has_repository: bool = False) -> World:
         """Make it."""
         ecr = self.client("ecr")
-        ecr.create_repository(repositoryName=self.name)
+        if not has_repository:
+            ecr.create_repository(repositoryName=self.name)
         for number in range(EVERY_IMAGE):
             ecr.put_image(repositoryName=self.name, imageManifest=manifest(number), imageTag=f"tag-{number}")
         for environment in ("staging", "production"):
@@ -65,8 +67,7 @@ class World:
         lambda_ = self.client("lambda")
         registry = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{self.name}"
         code = {"ImageUri": f"{registry}@{digest(1)}"}
-        role = f"arn:aws:iam::{ACCOUNT}:role/any"
-        lambda_.create_function(FunctionName=function, PackageType="Image", Code=code, Role=role)
+        lambda_.create_function(FunctionName=function, PackageType="Image", Code=code, Role=self.role)
         for number in range(1, VERSIONS + 1):
             lambda_.update_function_code(FunctionName=function, ImageUri=f"{registry}@{digest(number)}")
             lambda_.publish_version(FunctionName=function)

@@ -160,39 +160,48 @@ def test_every_form_has_its_three_parts(form):
 @pytest.mark.parametrize(
     ("role", "where"),
     [
-        ("x-push-eu-central-1", "deployer bootstrap; the push role in infra/registry.yaml must grant it"),
-        ("x-prune-us-gov-west-1", "deployer bootstrap; the prune role in infra/registry.yaml must grant it"),
-        (DEPLOY, "deployer bootstrap; the deploy role in infra/bootstrap.yaml must grant it"),
+        (
+            "x-push-eu-central-1",
+            "deployer bootstrap --registry; the push role in infra/registry.yaml must grant it",
+        ),
+        (
+            "x-prune-us-gov-west-1",
+            "deployer bootstrap --registry; the prune role in infra/registry.yaml must grant it",
+        ),
+        (
+            DEPLOY,
+            "deployer bootstrap --env production; the deploy role in infra/bootstrap.yaml must grant it",
+        ),
         (
             "x-staging-plan-eu-central-1",
-            "deployer bootstrap; the plan role in infra/bootstrap.yaml must grant it",
+            "deployer bootstrap --env staging; the plan role in infra/bootstrap.yaml must grant it",
         ),
         (
             "x-staging-prune-eu-central-1",
-            "deployer bootstrap; the prune role in infra/bootstrap.yaml must grant it",
+            "deployer bootstrap --env staging; the prune role in infra/bootstrap.yaml must grant it",
         ),
         (
             "x-production-rollback-eu-central-1",
-            "deployer bootstrap; the rollback role in infra/bootstrap.yaml must grant it",
+            "deployer bootstrap --env production; the rollback role in infra/bootstrap.yaml must grant it",
         ),
         (
             STACK,
-            "deployer bootstrap; section `stack` of infra/permissions.yaml, or the stack role in "
+            "deployer bootstrap --env staging; section `stack` of infra/permissions.yaml, or the stack role in "
             "infra/bootstrap.yaml, must grant it",
         ),
         (
             "x-staging-smoke-eu-central-1",
-            "deployer bootstrap; section `smoke` of infra/permissions.yaml, or the smoke role in "
+            "deployer bootstrap --env staging; section `smoke` of infra/permissions.yaml, or the smoke role in "
             "infra/bootstrap.yaml, must grant it",
         ),
         (
             "x-production-function-eu-central-1",
-            "deployer bootstrap, then `deployer apply --env production`; section `function` of "
+            "deployer bootstrap --env production, then `deployer apply --env production`; section `function` of "
             "infra/permissions.yaml, or the function role in infra/bootstrap.yaml, must grant it",
         ),
         (
             "x-production-guard-eu-central-1",
-            "deployer bootstrap, then `deployer apply --env production`; the guard role in infra/service.yaml "
+            "deployer bootstrap --env production, then `deployer apply --env production`; the guard role in infra/service.yaml "
             "must grant it",
         ),
         (
@@ -231,7 +240,7 @@ def test_the_kind_of_policy_decides_what_to_do(form, words):
         (
             "InvalidParameterValueException",
             "Lambda does not have permission to access the ECR image. Check the ECR permissions.",
-            "deployer bootstrap: the repository's policy in infra/registry.yaml",
+            "deployer bootstrap --registry: the repository's policy in infra/registry.yaml",
         ),
         (
             "ValidationError",

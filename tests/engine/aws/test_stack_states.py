@@ -224,6 +224,6 @@ def test_a_right_that_a_stack_role_lacks_is_named(stack, stub):
     )
     assert caught.value.found.splitlines()[1].startswith("Bucket: Resource handler returned message")
     assert caught.value.hint == (
-        "deployer bootstrap; section `stack` of infra/permissions.yaml, or the stack role in "
+        "deployer bootstrap --env staging; section `stack` of infra/permissions.yaml, or the stack role in "
         "infra/bootstrap.yaml, must grant it; then release again"
     )

@@ -370,7 +370,7 @@ def test_refused_login_is_said_without_the_password(
             "because no identity-based policy allows the ecr:PutImage action",
             "role `x-push-eu-central-1` without `ecr:PutImage` on "
             "`arn:aws:ecr:eu-central-1:123456789012:repository/x`",
-            "deployer bootstrap; the push role in infra/registry.yaml must grant it",
+            "deployer bootstrap --registry; the push role in infra/registry.yaml must grant it",
         ),
         (
             "denied: Your authorization token has expired. Reauthenticate and try again.",

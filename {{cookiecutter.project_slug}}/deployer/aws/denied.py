@@ -22,7 +22,8 @@ _USER = re.compile(r"^arn:[\w-]+:iam::\d*:(?P<user>root|user/.+)$")
 # NAME-push-REGION, NAME-ENV-deploy-REGION: the roles that infra/ makes.
 _OURS = re.compile(
     r"^.+?(?:-(?P<environment>staging|production))?"
-    r"-(?P<kind>push|prune|deploy|plan|rollback|smoke|stack|function|guard|rollout)-[a-z]{2,3}(?:-[a-z]+)+-\d$"
+    r"-(?P<kind>push|prune|deploy|plan|rollback|smoke|gameday|stack|function|guard|rollout)"
+    r"-[a-z]{2,3}(?:-[a-z]+)+-\d$"
 )
 _IMAGE = "Lambda does not have permission to access the ECR image"
 _LOGIN_ENDED = "authorization token has expired"
@@ -65,7 +66,7 @@ def mends(text: str) -> tuple[str, str] | None:
     if _IMAGE in text:
         return (
             "found that Lambda may not pull the image, expected the repository to let it",
-            "deployer bootstrap: the repository's policy in infra/registry.yaml names the functions that may",
+            "deployer bootstrap --registry: the repository's policy in infra/registry.yaml names who may",
         )
     if found_role := _NO_ROLE.search(text):
         return (
@@ -92,16 +93,15 @@ def _hint(denied: Denied) -> str:
     if "session policy" in denied.why or "endpoint policy" in denied.why:
         return "sign in without that policy: it is none of this repository's"
     if "resource-based policy" in denied.why and denied.action.startswith("ecr:"):
-        return (
-            "deployer bootstrap: the repository's policy in infra/registry.yaml names the accounts that may"
-        )
+        return "deployer bootstrap --registry: the repository's policy in infra/registry.yaml names who may"
     match = _OURS.match(denied.role.removeprefix("role ").strip("`"))
     if match is None:
         return "sign in as an administrator, or as the command's own role: docs/release.md, section Rights"
     kind, environment = match["kind"], match["environment"]
     boundary = " and in the boundary" if "boundary" in denied.why else ""
     then = f", then `deployer apply --env {environment}`" if kind in ("function", "guard", "rollout") else ""
-    return f"deployer bootstrap{then}; {_where(kind, environment)} must grant it{boundary}"
+    part = f"--env {environment}" if environment else "--registry"
+    return f"deployer bootstrap {part}{then}; {_where(kind, environment)} must grant it{boundary}"
 
 
 def _where(kind: str, environment: str | None) -> str:

@@ -15,7 +15,7 @@ _SHOWN = ("aud", "sub", "repository_id", "environment", "ref")
 _MAIN = "refs/heads/main"
 _ROLE = re.compile(
     r"role/.+?(?:-(?P<environment>staging|production))?"
-    r"-(?P<kind>push|prune|deploy|plan|rollback|smoke|stack)-[a-z]{2,3}(?:-[a-z]+)+-\d$"
+    r"-(?P<kind>push|prune|deploy|plan|rollback|smoke|gameday|stack)-[a-z]{2,3}(?:-[a-z]+)+-\d$"
 )
 _IMMUTABLE = re.compile(r"^repo:[^/@]+@\d+/[^/@]+@\d+:")
 

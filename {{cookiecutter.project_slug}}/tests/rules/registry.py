@@ -90,7 +90,7 @@ def _elsewhere(environment: str) -> dict[str, Any]:
     account = f"arn:${{AWS::Partition}}:iam::${{{environment.capitalize()}Account}}"
     roles = [
         {"Fn::Sub": f"{account}:role/${{FunctionName}}-{environment}-{role}-${{AWS::Region}}"}
-        for role in ("deploy", "plan", "stack")
+        for role in ("deploy", "plan", "rollback", "stack")
     ]
     statement = {
         "Sid": f"{environment.capitalize()}ReadsImages",

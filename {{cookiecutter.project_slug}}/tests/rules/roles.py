@@ -95,6 +95,7 @@ ALLOWED: dict[str, tuple[Row, ...]] = {
         ("cloudwatch:DeleteAlarms cloudwatch:PutMetricAlarm", (CANARY,), ""),
         ("cloudformation:DescribeStacks cloudformation:GetTemplate", (STACK,), ""),
         ("sns:Publish", (TOPIC,), ""),
+        ("ecr:DescribeImages", (IMAGES,), ""),
     ),
     "SmokeRole": (("lambda:InvokeFunction", (f"{FUNCTION}:live",), ""),),
     "GamedayRole": (

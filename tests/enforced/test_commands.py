@@ -1,0 +1,117 @@
+"""`prune` and `rollback` under the roles that infra/ makes: enough, no more, and a denial that says what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deployer.cli.main import main
+from deployer.errors import Exit
+from enforced.worlds import REGION, World, trusting_service, world
+from infra.conftest import (
+    BOOTSTRAP_BODY,
+    GITHUB,
+    NAME,
+    REGISTRY_BODY,
+    REGISTRY_PARAMETERS,
+    SETTINGS_TEXT,
+    Stacks,
+    bootstrap_parameters,
+)
+from infra.test_prune_deployed import World as Released
+from infra.test_prune_deployed import digest
+
+SUBJECT = GITHUB["GitHubSubject"]
+
+
+@pytest.fixture(scope="module")
+def here() -> Iterator[World]:
+    """Return an account with the roles of registry and both environments, and eight versions in each."""
+    with world() as made:
+        stacks = Stacks(made.admin("cloudformation"))
+        stacks.apply(f"{NAME}-registry", REGISTRY_BODY, REGISTRY_PARAMETERS)
+        for environment in ("staging", "production"):
+            stacks.apply(f"{NAME}-{environment}-bootstrap", BOOTSTRAP_BODY, bootstrap_parameters(environment))
+        role = made.role(trust=trusting_service("lambda.amazonaws.com"))
+        Released(made.admin, NAME, role).given(has_repository=True)
+        yield made
+
+
+@pytest.fixture
+def run(here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Return a function that runs a command as a role, in a job of the environment that the role trusts."""
+    (tmp_path / "deploy.toml").write_text(SETTINGS_TEXT.replace("keep_versions = 10", "keep_versions = 2"))
+    monkeypatch.chdir(tmp_path)
+
+    def as_role(role: str, environment: str, *command: str) -> int:
+        claims = {"sub": f"{SUBJECT}:environment:{environment}", "repository_id": "456"}
+        session = here.assume(
+            f"arn:aws:iam::000000000000:role/{NAME}-{role}-{REGION}", environment=environment, **claims
+        )
+        keys = session("sts")._request_signer._credentials
+        for name in [name for name in os.environ if name.startswith(("AWS_", "GITHUB_", "ACTIONS_"))]:
+            monkeypatch.delenv(name)
+        for name, value in (
+            ("AWS_ENDPOINT_URL", here.aws.endpoint),
+            ("AWS_ACCESS_KEY_ID", keys.access_key),
+            ("AWS_SECRET_ACCESS_KEY", keys.secret_key),
+            ("AWS_SESSION_TOKEN", keys.token),
+            ("AWS_CONFIG_FILE", os.devnull),
+            ("AWS_SHARED_CREDENTIALS_FILE", os.devnull),
+        ):
+            monkeypatch.setenv(name, value)
+        return main(list(command))
+
+    return as_role
+
+
+def test_the_prune_roles_suffice(here: World, run: Callable[..., int]) -> None:
+    """Versions of each environment, then images, each under its own role and with what it wrote down."""
+    released = Released(here.admin, NAME)
+    for environment in ("staging", "production"):
+        command = ("prune", "--env", environment, "--delete")
+        assert run(f"{environment}-prune", "prune", *command) == Exit.DONE
+    assert released.versions("production") == {"2", "3", "6", "7", "8"}
+    files = ("--in-use", "build/in-use-staging.json", "--in-use", "build/in-use-production.json")
+    assert run("prune", "prune", "prune", "--images", *files, "--keep", "1", "--delete") == Exit.DONE
+    assert {digest(number) for number in (2, 3, 6, 7, 8)} <= released.images()
+    assert digest(1) not in released.images()
+
+
+@pytest.mark.parametrize(
+    ("role", "command", "action"),
+    [
+        ("staging-prune", ("prune", "--env", "production", "--delete"), "lambda:ListVersionsByFunction"),
+        ("prune", ("prune", "--env", "staging", "--delete"), "lambda:ListVersionsByFunction"),
+        ("production-plan", ("rollback", "--to", "2"), "lambda:UpdateAlias"),
+        ("staging-rollback", ("rollback", "--to", "2"), "lambda:GetFunction"),
+    ],
+    ids=["another environment", "the registry's", "who may only read", "another environment's alias"],
+)
+def test_a_role_that_may_not_says_what_it_lacks(
+    run: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    role: str,
+    command: tuple[str, ...],
+    action: str,
+) -> None:
+    """The message names role, action, resource, file and command; nothing is changed."""
+    assert run(role, "prune" if role.endswith("prune") else role, *command) == Exit.FAILED
+    said = capsys.readouterr().err
+    assert f"role `{NAME}-{role}-{REGION}` without `{action}" in said
+    assert "` on `arn:aws:lambda:" in said
+    assert "hint: deployer bootstrap --" in said
+    assert "must grant it" in said
+
+
+def test_the_rollback_role_suffices(here: World, run: Callable[..., int]) -> None:
+    """The way back is checked and taken; the other environment's alias stays where it is."""
+    lambda_ = here.admin("lambda")
+    before = lambda_.get_alias(FunctionName=f"{NAME}-staging", Name="live")["RevisionId"]
+    role = "production-rollback"
+    assert run(role, role, "rollback", "--reason", "grey pictures") == Exit.DONE
+    assert lambda_.get_alias(FunctionName=f"{NAME}-production", Name="live")["FunctionVersion"] == "2"
+    assert lambda_.get_alias(FunctionName=f"{NAME}-staging", Name="live")["RevisionId"] == before
