@@ -72,10 +72,11 @@ def drift(context: Context) -> Exit:
 
 def apply_plan(context: Context, image_uri: str | None, stack_role_arn: str | None) -> Exit:
     """Change stack and code, publish a version; outputs `version` and `is_live`."""
+    environ = context.output.environ
+    _require_stack_role(context, stack_role_arn)
     wanted = desired(context, _checked(image_uri))
     aws = reach(context)
     _require_pullable(aws, wanted)
-    environ = context.output.environ
     description = " ".join(
         part
         for part in (environ.get("GITHUB_SHA", "")[:12] or github.commit(), github.run_url(environ))
@@ -130,6 +131,21 @@ def _require_way_back(context: Context, aws: Aws, to: str | None) -> None:
             error.hint = f"{error.hint}; or deployer rollback --to ANOTHER VERSION"
             raise
         context.output.say(f"not checked whether the image can be pulled: {error.what}")
+
+
+def _require_stack_role(context: Context, stack_role_arn: str | None) -> None:
+    """Refuse a job with a token of GitHub's and without the role that CloudFormation acts with (exit 5).
+
+    Without it CloudFormation would use the deploy role's own rights, and stop half-way for want of most.
+    """
+    is_job = "ACTIONS_ID_TOKEN_REQUEST_URL" in context.output.environ
+    if is_job and not stack_role_arn:
+        raise DeployerError(
+            "the variable AWS_STACK_ROLE_ARN is not set in this job",
+            found="found no role for CloudFormation, expected the stack role of the environment",
+            hint=f"deployer bootstrap --env {context.environment}, and set what it prints",
+            exit_code=Exit.REFUSED,
+        )
 
 
 def _require_pullable(aws: Aws, wanted: plans.Desired) -> None:
