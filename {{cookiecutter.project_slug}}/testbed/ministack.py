@@ -37,6 +37,7 @@ def main(addresses: list[str]) -> None:
     assert callable(cloudwatch._stat_value)  # noqa: S101
     cloudwatch._stat_value = _with_trimmed_counts(cloudwatch._stat_value)
     _keep_failed_workers(lambda_runtime)
+    _remember_failed_starts(lambda_runtime)
     _keep_commands_apart(lambda_svc)
     _enforce_roles()
 
@@ -92,6 +93,28 @@ def _keep_failed_workers(runtime: Any) -> None:
         return answer | {"status": "error"} if answer.pop("raised", False) else answer
 
     runtime.Worker.invoke = invoke
+
+
+def _remember_failed_starts(runtime: Any) -> None:
+    """Let a published version that could not start fail at once the next time; it never changes.
+
+    The local AWS would unpack its code for each call, and everybody else would wait for that.
+    """
+    known, failed = runtime.Worker._spawn, dict[tuple[str, ...], str]()
+
+    def spawn(worker: Any) -> Any:
+        config = worker.config
+        key = tuple(str(config.get(name)) for name in ("FunctionArn", "Version", "CodeSha256", "Handler"))
+        if key in failed:
+            raise RuntimeError(failed[key])
+        try:
+            return known(worker)
+        except RuntimeError as error:
+            if "init failed" in str(error) and str(config.get("Version", "")).isdigit():
+                failed[key] = str(error)
+            raise
+
+    runtime.Worker._spawn = spawn
 
 
 def _keep_commands_apart(service: Any) -> None:
