@@ -16,6 +16,7 @@ from rules.reading import CI, DEPLOY
 ROOT = GENERATED
 ROLLBACK = reading.WORKFLOWS + "rollback.yml"
 CONTROL = reading.WORKFLOWS + "control.yml"
+GAMEDAY = reading.WORKFLOWS + "gameday.yml"
 SETUP, ASSUME_ROLE = reading.ACTIONS + "setup/action.yml", reading.ACTIONS + "assume-role/action.yml"
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
 
@@ -293,6 +294,20 @@ MUTANTS = {
         "  queue: max # every wish is carried out, in the order in which they were made\n",
         "",
         "does not say what becomes of runs that wait",
+    ),
+    "a game day runs beside a release": Mutant(
+        rules.game_days_wait_for_releases,
+        GAMEDAY,
+        "group: deploy-staging",
+        "group: gameday-staging",
+        "gameday: runs beside a release",
+    ),
+    "a game day becomes the role that deploys": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        GAMEDAY,
+        "    environment: staging-gameday\n",
+        "    environment: staging\n",
+        "runs in environment staging, expected staging-gameday",
     ),
     "control waits for the rollout it should change": Mutant(
         rules.only_checks_are_cancelled,

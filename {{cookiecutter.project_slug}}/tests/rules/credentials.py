@@ -28,6 +28,7 @@ ROLES = {
     "deploy.yml production": ("production", "AWS_DEPLOY_ROLE_ARN"),
     "rollback.yml rollback": ("${{ inputs.environment }}-rollback", "AWS_ROLLBACK_ROLE_ARN"),
     "control.yml control": ("${{ inputs.environment }}-rollback", "AWS_ROLLBACK_ROLE_ARN"),
+    "gameday.yml gameday": ("staging-gameday", "AWS_GAMEDAY_ROLE_ARN"),
 }
 
 
@@ -91,7 +92,7 @@ def roles_are_those_of_the_environment(files: Files) -> list[str]:
         if roles != [f"${{{{ vars.{role} }}}}"]:
             found.append(f"{place}: becomes {roles}, expected {role}")
         found += _variables(place, job, role)
-        wanted = str(environment).removesuffix("-plan").removesuffix("-rollback")
+        wanted = str(environment).removesuffix("-plan").removesuffix("-rollback").removesuffix("-gameday")
         if (job.get("env") or {}).get("DEPLOY_ENV", wanted) != wanted:
             found.append(f"{place}: works on {job['env']['DEPLOY_ENV']} with the role of {wanted}")
         runs_deployer = re.search(r"^(exec )?deployer ", reading.commands(job), re.M)

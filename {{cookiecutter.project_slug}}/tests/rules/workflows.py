@@ -30,6 +30,8 @@ ALLOWED_GRANTS = {
     ("attestations", "read"),
     ("attestations", "write"),
 }
+# A game day releases to staging as well: neither may begin while the other is there.
+SHARED_QUEUE = "deploy-staging"
 USES = re.compile(
     r"^\s*(?:-\s+)?uses:\s*(?P<action>[^\s@#]+)(?:@(?P<ref>\S+))?(?:\s+#\s*(?P<version>.*))?$", re.M
 )
@@ -154,13 +156,27 @@ def only_checks_are_cancelled(files: Files) -> list[str]:
                 groups[path].add(queue_of_job.get("group"))
             if queue_of_job.get("cancel-in-progress"):
                 found.append(f"{path} {name}: may be cancelled by the next run")
-            environment = str(job.get("environment", "")).removesuffix("-rollback")
+            environment = str(job.get("environment", "")).removesuffix("-rollback").removesuffix("-gameday")
             per_environment = environment in str({**queue, **queue_of_job}.get("group"))
             if not environment.endswith("-plan") and not per_environment:  # a plan only reads
                 found.append(f"{path} {name}: shares a queue with other environments")
     everything = [group for path in groups for group in groups[path]]
-    found += [f"queue {group} is shared" for group in set(everything) if everything.count(group) > 1]
+    found += [
+        f"queue {group} is shared"
+        for group in set(everything) - {SHARED_QUEUE}
+        if everything.count(group) > 1
+    ]
     return found
+
+
+def game_days_wait_for_releases(files: Files) -> list[str]:
+    """Demand that a game day and a release to the same environment wait for each other."""
+    return [
+        f"{place}: runs beside a release"
+        for place, job, _ in reading.jobs(files)
+        if str(job.get("environment", "")).endswith("-gameday")
+        and (job.get("concurrency") or {}).get("group") != SHARED_QUEUE
+    ]
 
 
 def one_job_named_pass(files: Files) -> list[str]:
@@ -205,6 +221,7 @@ RULES = (
     jobs_end,
     triggers_and_runners_are_known,
     only_checks_are_cancelled,
+    game_days_wait_for_releases,
     one_job_named_pass,
     files_read_alike,
     *credentials.RULES,
