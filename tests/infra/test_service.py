@@ -203,14 +203,13 @@ MUTANTS = {
     ),
     "Lambda acts for functions of other accounts": Mutant(
         rules.lambda_assumes_roles_for_this_account,
-        "            Action: sts:AssumeRole\n"
-        "            Condition:\n              StringEquals:\n                aws:SourceAccount: !Ref AWS::AccountId\n",
-        "            Action: sts:AssumeRole\n",
+        "              StringEqualsIfExists:\n                aws:SourceAccount: !Ref AWS::AccountId\n",
+        '              StringEqualsIfExists:\n                aws:SourceAccount: "123456789012"\n',
         "FunctionRole trusts",
     ),
     "the account is a pattern": Mutant(
         rules.lambda_assumes_roles_for_this_account,
-        "              StringEquals:\n                aws:SourceAccount: !Ref AWS::AccountId\n",
+        "              StringEqualsIfExists:\n                aws:SourceAccount: !Ref AWS::AccountId\n",
         '              StringLike:\n                aws:SourceAccount: "*"\n',
         "GuardRole trusts",
     ),

@@ -246,16 +246,15 @@ def function_has_few_rights(template: Template) -> list[str]:
 
 
 def lambda_assumes_roles_for_this_account(template: Template) -> list[str]:
-    """Require that each role is Lambda's to assume, for functions of this account only.
+    """Require that each role is Lambda's to assume, and where Lambda says for which account, for this one only.
 
     Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
-    Source: https://github.com/aws/agent-toolkit-for-aws, lambda-trust-policy.json: Lambda sends the account
     """
     trust = {
         "Effect": "Allow",
         "Principal": {"Service": "lambda.amazonaws.com"},
         "Action": "sts:AssumeRole",
-        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+        "Condition": {"StringEqualsIfExists": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
     }
     return [
         f"{name} trusts {role['AssumeRolePolicyDocument']['Statement']}"
