@@ -13,6 +13,7 @@ from testbed.enforcement.handler_rights import rights
 from testbed.excuses import EXCUSES
 from testbed.roles import Roles, schemas
 
+from enforced.plain import path_status
 from enforced.test_gaps import BUCKETS, FUNCTION, denied, zipped
 from enforced.worlds import ACCOUNT, REGION, World, allow, policy, trusting_service, world
 
@@ -49,6 +50,23 @@ def test_a_deny_of_the_resources_own_policy_counts(here: World) -> None:
     }
     s3.put_bucket_policy(Bucket=name, Policy=policy(forbids))
     assert "explicit deny" in denied(lambda: session("s3").put_object(Bucket=name, Key="k", Body=b""))
+
+
+def test_transport_and_strangers(here: World) -> None:
+    """A policy that wants TLS has it, and what is open to everybody is open without credentials."""
+    s3, name = here.admin("s3"), here.unique("bucket")
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(Bucket=name, Key="k", Body=b"")
+    s3.delete_public_access_block(Bucket=name)
+    assert path_status(here, f"/{name}/k") == 403
+    of_all = {"Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{name}/*"}
+    plain = {"Bool": {"aws:SecureTransport": "false"}}
+    s3.put_bucket_policy(
+        Bucket=name,
+        Policy=policy({"Effect": "Allow", **of_all}, {"Effect": "Deny", **of_all, "Condition": plain}),
+    )
+    assert path_status(here, f"/{name}/k") == 200
+    assert here.session(allow("s3:GetObject", BUCKETS + "/*"))("s3").get_object(Bucket=name, Key="k")
 
 
 def test_a_function_calls_with_its_own_role(here: World) -> None:

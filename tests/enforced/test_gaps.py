@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from botocore.exceptions import ClientError
 
-from enforced.registry import registry_status
+from enforced.plain import path_status
 from enforced.worlds import ACCOUNT, HOST, REGION, World, allow, policy, trusting_service, world
 
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function"
@@ -96,9 +96,9 @@ def the_registry_asks_for_rights(here: World) -> bool:
     reads = here.session(login, allow("ecr:BatchGetImage", resource))("ecr")
     path = f"/v2/{name}/manifests/latest"
     found = [
-        registry_status(here, path),
-        registry_status(here, path, without),
-        registry_status(here, path, reads),
+        path_status(here, path),
+        path_status(here, path, without),
+        path_status(here, path, reads),
     ]
     return found == [401, 403, 404]
 

@@ -17,7 +17,7 @@ WORDS = re.compile(
 )
 
 # What the local AWS knows of AWS's services, S3 among them: rights are data there, of every function.
-OF_AWS = ("testbed/enforcement/", "testbed/excuses.py")
+OF_AWS = ("testbed/enforcement/", "testbed/excuses.py", "rehearsal/objects.py")
 RIGHT = re.compile(r"s3:\w+|arn:aws:s3", re.IGNORECASE)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from deployer.errors import DeployerError, Exit
 from deployer.report.page.html import render
 from deployer.report.page.timeline import Act, Timeline
+from rehearsal import denials
 from rehearsal.acts import ACTS
 from rehearsal.preparation import ContainersUnusable
 from rehearsal.stage import Options, Stage, set_up
@@ -82,6 +83,7 @@ def _rehearse(options: Options, view: View) -> int:
         try:
             for number in options.acts:
                 acts.append(ACTS[number](stage))
+            acts += _lacking(stage)
         except DeployerError as error:
             view.say(str(error), "bold red")
             acts.append(_stopped(stage, error))
@@ -98,6 +100,16 @@ def _rehearse(options: Options, view: View) -> int:
             options.report.write_text(render(timeline), encoding="utf-8")
     _summarise(timeline, view, options.report)
     return Exit.DONE if timeline.is_as_expected and len(acts) == len(options.acts) else Exit.FAILED
+
+
+def _lacking(stage: Stage) -> list[Act]:
+    """Return one act that failed when a role lacked a right although every act ended as it should."""
+    lines = denials.explained(denials.of_the_machinery(stage.local_aws.decisions()))
+    if not lines:
+        return []
+    for line in lines:
+        stage.view.say(line, "bold red")
+    return [_stopped(stage, DeployerError("a role lacks a right", found="; ".join(lines)))]
 
 
 def _stopped(stage: Stage, error: DeployerError) -> Act:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from deployer.report.page.timeline import Act
 from deployer.report.page.timeline import Stage as Done
@@ -14,11 +16,7 @@ from rehearsal.play import Scene, begin, judge_stable, play
 from rehearsal.preparation import Script, command, prepare, release
 from rehearsal.stage import ENVIRONMENT, Stage
 from testbed import smoke_tests
-from testbed.process import ACCOUNT_ID
 from testbed.smoke_tests import SmokeReport
-
-# The local AWS has no OIDC providers, so the account is one that has got one already.
-PROVIDER = f"arn:aws:iam::{ACCOUNT_ID}:oidc-provider/token.actions.githubusercontent.com"
 
 
 def first_release(stage: Stage) -> Act:
@@ -30,8 +28,8 @@ def first_release(stage: Stage) -> Act:
     )
     begin(stage, script)
     started = stage.clock.now()
-    owner = f"rehearsal@1/{stage.config.function.name}@2"
-    command(stage, script, "bootstrap", "bootstrap", "--subject", owner, "--oidc-provider", PROVIDER, "--yes")
+    jobs = stage.product.jobs
+    jobs.obey(command(stage, script, "bootstrap", "bootstrap", "--subject", jobs.subject, "--yes").output)
     uri = prepare(stage, script, "the first release", scan=True)
     applied = command(stage, script, "apply", "apply", "--env", ENVIRONMENT, "--image", uri)
     report = _smoke_tests(stage, script, applied.value("version"))
@@ -59,7 +57,8 @@ def _smoke_tests(stage: Stage, script: Script, version: str) -> SmokeReport:
         "region": stage.config.function.region,
         "resources": stage.outputs(),
     }
-    report = smoke_tests.run(stage.product.sources, target, say=lambda _: None)
+    environ = {**os.environ, **stage.local_aws.environment()}
+    report = smoke_tests.run(stage.product.sources, target, say=lambda _: None, environ=environ)
     took_s = time.monotonic() - started
     through = f"{len(report.passed)} passed through alias {ALIAS} (version {version})"
     script.stages.append(Done("smoke tests", "done", took_s, through))
@@ -78,12 +77,25 @@ def _endings(report: SmokeReport) -> tuple[str, ...]:
 def healthy_change(stage: Stage) -> Act:
     """Act 2: a change that works is promoted step by step under traffic."""
     script = Script(
-        "2. A healthy change", "The steps of deploy.toml under traffic, then promotion.", "promoted"
+        "2. A healthy change",
+        "The steps of deploy.toml under traffic, then promotion; at last the button takes it back.",
+        "promoted",
     )
     begin(stage, script)
     faults.make_healthy_change(stage.product.sources, "a healthy change")
     release(stage, script, "a healthy change")
-    return play(stage, script, lambda scene: scene.rollout("start"))
+    act = play(stage, script, lambda scene: scene.rollout("start"))
+    return _press_the_button(stage, script, act)
+
+
+def _press_the_button(stage: Stage, script: Script, act: Act) -> Act:
+    """Give all traffic back as rollback.yml does, whose role may do nothing else."""
+    started = time.monotonic()
+    command(stage, script, "rollback", "rollback", "--env", ENVIRONMENT, "--reason", "the rehearsal tries it")
+    took_s = time.monotonic() - started
+    note = f"the button gave all traffic back to version {act.samples[0].stable} in {took_s:.1f} s"
+    stage.view.say(f"  {note}")
+    return replace(act, notes=(*act.notes, note), stages=tuple(script.stages))
 
 
 def broken_change(stage: Stage) -> Act:

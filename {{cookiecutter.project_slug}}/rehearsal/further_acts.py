@@ -59,7 +59,8 @@ def outage_on_both(stage: Stage) -> Act:
         "promoted",
     )
     begin(stage, script)
-    objects.put(stage.local_aws.endpoint, *NEEDED)
+    objects.put(stage.client("s3"), *NEEDED)
+    objects.publish(stage.client("s3"), NEEDED[0])
     fault = faults.needing("/" + "/".join(NEEDED))
     undo = faults.make_change(stage.product.sources, "act 6", fault, spared=stage.requests.spared)
     try:
@@ -77,14 +78,14 @@ def outage_on_both(stage: Stage) -> Act:
 def _outage(scene: Scene) -> str:
     """Let the outage happen in the last step, where both versions have most to lose."""
     clock, last = scene.stage.clock, scene.stage.config.environment(ENVIRONMENT).steps[-1]
-    endpoint = scene.stage.local_aws.endpoint
+    s3 = scene.stage.client("s3")
     with scene.driven() as driver:
         if scene.until(lambda: scene.weight_pct() == last.weight_pct, driver):
             clock.sleep(MINUTE_S)
-            objects.remove(endpoint, *NEEDED)
+            objects.remove(s3, *NEEDED)
             scene.tell("outage", "what every third call needs is gone", style="bold red")
             clock.sleep(OUTAGE_S)
-            objects.put(endpoint, *NEEDED)
+            objects.put(s3, *NEEDED)
             scene.tell("all well again", "it is back")
         return driver.outcome()
 

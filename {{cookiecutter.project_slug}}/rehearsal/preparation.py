@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from deployer.errors import DeployerError, Exit
 from deployer.report.page.timeline import Stage as Done
-from rehearsal import objects, zip_function
+from rehearsal import denials, objects, zip_function
 from rehearsal.product import Finished
 from rehearsal.stage import ENVIRONMENT, Stage
 
@@ -43,7 +43,7 @@ def prepare(stage: Stage, script: Script, change: str, *, scan: bool) -> str:
     if stage.docker is None:
         started = time.monotonic()
         uri, body = zip_function.packed(stage.product.sources)
-        objects.put(stage.local_aws.endpoint, zip_function.CODE_FOLDER, uri, body)
+        objects.put(stage.client("s3"), zip_function.CODE_FOLDER, uri, body)
         took_s = time.monotonic() - started
         script.stages.append(Done("pack", "done", took_s, f"{len(body) / 1e6:.0f} MB as a Zip, no image"))
         stage.view.say(f"packed     {len(body) / 1e6:.0f} MB as a Zip in {took_s:.1f} s")
@@ -103,13 +103,14 @@ def _scan(stage: Stage, script: Script) -> bool:
 
 def command(stage: Stage, script: Script, name: str, *words: str) -> Finished:
     """Run one command that has to end well, and note how long it took."""
-    started = time.monotonic()
+    started, before = time.monotonic(), len(stage.local_aws.decisions())
     done = stage.product.run(*words)
     if done.status != Exit.DONE:
+        denied = denials.explained(stage.local_aws.decisions()[before:])
         raise CommandFailed(
             f"`deployer {' '.join(words[:2])}` ended with {done.status} in {script.title.lower()}",
             output=done.output,
-            found=done.last_line,
+            found="; ".join([done.last_line, *denied]),
             hint=f"read what it said above, and {stage.local_aws.log_path}",
         )
     script.stages.append(Done(name, "done", time.monotonic() - started, _detail(stage, name, done)))

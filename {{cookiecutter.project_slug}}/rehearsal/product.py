@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.clock import CompressedClock
-from testbed.local_aws import LocalAws, find_python
+from rehearsal.jobs import Jobs
+from testbed.local_aws import find_python
 
 COMMAND_WITHIN_S = 600.0
 ORDERLY_END_S = 15.0
@@ -45,10 +46,10 @@ class Finished:
 
 @dataclass(frozen=True)
 class Product:
-    """The `deployer` commands as a person in the folder `sources` would run them."""
+    """The `deployer` commands in the folder `sources`, each as the job of the workflows that runs it."""
 
     sources: Path
-    local_aws: LocalAws
+    jobs: Jobs
     clock: CompressedClock
     package: str  # `image`, or `zip` without Docker
     hear: Callable[[str], None]
@@ -64,7 +65,7 @@ class Product:
         process = subprocess.Popen(
             [sys.executable, "-m", "rehearsal.release", self.clock.to_text(), self.package, *command],
             cwd=self.sources,
-            env=self.environment(),
+            env=self.environment(*command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -78,13 +79,16 @@ class Product:
         finally:
             end(process)
 
-    def environment(self) -> dict[str, str]:
-        """Return this process's environment without anything of AWS or GitHub, with the local AWS instead."""
+    def environment(self, *command: str) -> dict[str, str]:
+        """Return this process's environment without anything of AWS or GitHub, with the local AWS instead.
+
+        The credentials are those of the command's job. Raises DeployerError when that job has none.
+        """
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GITHUB_"))}
         kept.setdefault("TRIVY_CACHE_DIR", str(Path.cwd() / ".cache" / "trivy"))
         return {
             **kept,
-            **self.local_aws.environment(),
+            **self.jobs.settings(command),
             "LOCAL_AWS_PYTHON": find_python(),  # for the smoke test's own; there is none below the copy
             "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
             "PYTHONUNBUFFERED": "1",

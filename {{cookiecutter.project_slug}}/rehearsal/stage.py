@@ -7,7 +7,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,16 @@ from deployer.rollout.sample import Sample
 from rehearsal import zip_function
 from rehearsal.clock import CompressedClock
 from rehearsal.faults import copy_sources, handler_file
+from rehearsal.jobs import Jobs
 from rehearsal.product import Product
 from rehearsal.settings import COMMON, described
 from rehearsal.traffic import CALLS, Target
 from rehearsal.view import View
 from testbed import smoke_tests
+from testbed.excuses import EXCUSES
 from testbed.local_aws import LocalAws, running
+from testbed.roles import Roles
+from testbed.tokens import TokenIssuer
 
 ENVIRONMENT = "production"
 RELEASE_REAL_S = 12.0  # how long a whole rollout may take
@@ -86,10 +90,9 @@ class Stage:
         return self.config.function_name(ENVIRONMENT)
 
     def client(self, service: str) -> Any:
-        """Return a client of the local AWS; nothing of the user's AWS configuration is read."""
+        """Return a client of the local AWS's administrator; nothing of the user's own settings is read."""
         make: Any = boto3.session.Session(
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106  # the local AWS checks none
+            *self.local_aws.credentials,
             region_name=self.config.function.region,
         ).client
         return make(
@@ -153,7 +156,11 @@ def set_up(options: Options, view: View) -> Iterator[Stage]:
     smoke_tests.collect(Path.cwd())
     requests = Requests(samples.load_probe(Path.cwd()), samples.load(Path.cwd()))
     docker, reason = _docker(options)
-    with running(docker=docker, region=own.function.region) as local_aws:
+    roles = Roles() if docker else replace(Roles(), excuses=(*EXCUSES, zip_function.EXCUSE))
+    with (
+        running(docker=docker, region=own.function.region, roles=roles) as local_aws,
+        TokenIssuer(roles.issuer_key) as issuer,
+    ):
         # In the folder of the local AWS, so that its watchdog removes it even when this process is killed.
         sources = copy_sources(Path.cwd(), local_aws.state.resolve() / "sources")
         _use_architecture(sources / "deploy.toml", architecture())
@@ -163,7 +170,8 @@ def set_up(options: Options, view: View) -> Iterator[Stage]:
             text = zip_function.transformed(template.read_text(encoding="utf-8"), handler)
             template.write_text(text, encoding="utf-8")
         clock = CompressedClock.starting_now(speed)
-        product = Product(sources, local_aws, clock, "image" if docker else "zip", view.heard)
+        jobs = Jobs(local_aws, issuer, own.function.name, ENVIRONMENT)
+        product = Product(sources, jobs, clock, "image" if docker else "zip", view.heard)
         stage = Stage(options, config, docker, local_aws, clock, product, view, requests, speed)
         view.say(f"local AWS at {local_aws.endpoint}, log in {_shown(local_aws.log_path)}")
         view.say(f"one minute of a release takes {60 / speed:.1f} s: compressed {speed:g} times")

@@ -25,8 +25,13 @@ from deployer.aws.versions import Versions
 from deployer.config import Config
 from deployer.errors import DeployerError
 from rehearsal.dockerfile import Handler, services_of
+from testbed.enforcement.settings import Excuse
 
 CODE_FOLDER = "rehearsal-code"
+# An image function's stack role reads no bucket for code.
+EXCUSE = Excuse(
+    r"AWS::Lambda::Function", r".*:GetObject(Version)?", "without Docker the rehearsal's code is in a folder"
+)
 # What makes it an image function, each on a line of its own, and what stands there for a Zip.
 _PACKAGE = re.compile(r"(?m)^( +)PackageType: Image$")
 _CODE = re.compile(r"(?m)^( +)ImageUri: !Ref ImageUri$")

@@ -111,6 +111,7 @@ def running(
     try:
         yield local_aws
     finally:
+        process.keep_decisions(local_aws.state)
         _stop(local_aws.watchdog)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from testbed.roles import Roles
 
 ACCOUNT_ID = "000000000000"
 DECISIONS = "decisions.jsonl"  # in the state folder
+KEPT_IN = "DECISIONS_FOLDER"
 DUMMY = ("test", "test")
 
 # An allow-list: the user's credentials, profile and region must not reach a rehearsal.
@@ -59,6 +61,14 @@ def server(run_id: str, port: int, how: How, state: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+
+
+def keep_decisions(state: Path) -> None:
+    """Copy what was decided into the folder that DECISIONS_FOLDER names; the state folder is removed."""
+    folder, made = os.environ.get(KEPT_IN), state / DECISIONS
+    if folder and made.exists():
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(made, Path(folder) / f"{state.name}.jsonl")
 
 
 def administrator() -> tuple[str, str]:

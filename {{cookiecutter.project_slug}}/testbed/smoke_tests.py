@@ -62,9 +62,9 @@ def run(
 ) -> SmokeReport:
     """Run pytest on `smoke/` of the repository at `root` and return what passed.
 
-    `target` is SMOKE_TARGET as data; `environ` replaces this process's environment. A target with an endpoint
-    of its own gets none of our AWS settings. Raises DeployerError for a test that fails, for a folder that is
-    missing or has no test, for a test that cannot be read, and when every test was skipped.
+    `target` is SMOKE_TARGET as data; `environ` replaces this process's environment. A target with another
+    endpoint than ours gets none of our AWS settings. Raises DeployerError for a test that fails, for a folder
+    that is missing or has no test, for a test that cannot be read, and when every test was skipped.
     """
     say(f"testing    {target['kind']} with {FOLDER}/")
     found = _pytest(root, _environment(os.environ if environ is None else environ, target))
@@ -157,9 +157,12 @@ def _check(found: Found) -> None:
 
 
 def _environment(ours: Mapping[str, str], target: Mapping[str, Any]) -> dict[str, str]:
-    """Return the tests' environment: a local AWS gets dummy credentials, AWS itself gets ours."""
+    """Return the tests' environment.
+
+    AWS itself gets our credentials, and so does the local AWS they came with; another one gets dummies.
+    """
     kept = {name: value for name, value in ours.items() if name != "PYTEST_ADDOPTS"}  # meant for other tests
-    if target.get("endpoint"):
+    if target.get("endpoint") and target["endpoint"] != ours.get("AWS_ENDPOINT_URL"):
         kept = {name: value for name, value in kept.items() if not name.startswith("AWS_")}
         kept |= {
             "AWS_ACCESS_KEY_ID": "test",

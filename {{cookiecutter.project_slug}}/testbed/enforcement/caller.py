@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ministack import app
 from ministack.core import iam_actions, iam_evaluator, router
 
 from testbed.enforcement import principals, requests
@@ -40,6 +41,8 @@ def install(settings: Settings, decisions: Decisions) -> None:
     """Judge, record and remember who calls."""
     replace(iam_evaluator, "enforce", lambda known: _enforcing(known, settings, decisions))
     replace(iam_evaluator, "pin_request_caller", _remembering)
+    # Loopback and the Docker bridge stand for the TLS that every client of AWS has.
+    replace(app, "pin_request_origin", lambda known: lambda source_ip, _: known(source_ip, True))
     replace(iam_actions, "access_denied_response", _answering)
 
 
@@ -64,6 +67,8 @@ def _enforcing(known: Callable[..., Any], settings: Settings, decisions: Decisio
     ) -> Any:
         if not access_key_id and iam_evaluator._served_unsigned(service, iam_action):
             return None  # such as sts:AssumeRoleWithWebIdentity, which the trust policy alone decides
+        if not access_key_id and _is_open_to_all(service, iam_action, resource_arn):
+            return None
         if access_key_id == settings.root_key:
             return known(access_key_id, iam_action, service, region, resource_arn, service_context)
         context = {**(service_context or {}), **requests.context(iam_action)}
@@ -80,6 +85,16 @@ def _enforcing(known: Callable[..., Any], settings: Settings, decisions: Decisio
         return _judged_further(access_key_id, iam_action, request, decisions)
 
     return enforce
+
+
+def _is_open_to_all(service: str, action: str, resource: str) -> bool:
+    """Tell whether the resource's own policy lets everybody do this, without credentials."""
+    policy = iam_evaluator._resource_policy(service, resource)
+    if policy is None:
+        return False
+    anybody = iam_evaluator.PrincipalInfo(arn="*", type="Anonymous", account="", policies=[])
+    asked = principals.question(anybody, action, resource, {})
+    return bool(iam_evaluator.evaluate_resource_policy(policy[0], asked).decision == "Allow")
 
 
 def _judged_further(key: str, action: str, request: requests.Request, decisions: Decisions) -> Any:

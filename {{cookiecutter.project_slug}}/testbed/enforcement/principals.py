@@ -68,7 +68,7 @@ def why_denied(principal: Any, action: str, resource: str, context: Mapping[str,
     """
     if principal.policies is None:
         return ""
-    asked = _asked(principal, action, resource, context)
+    asked = question(principal, action, resource, context)
     decided = iam_evaluator.evaluate(asked, principal.policies, *principal.limits)
     policy = iam_evaluator._resource_policy(action.partition(":")[0], resource)
     if policy is not None:
@@ -83,7 +83,8 @@ def denial(arn: str, action: str, resource: str, why: str) -> str:
     return f"User: {arn} is not authorized to perform: {action} on resource: {resource} {why}"
 
 
-def _asked(principal: Any, action: str, resource: str, context: Mapping[str, Any]) -> Any:
+def question(principal: Any, action: str, resource: str, context: Mapping[str, Any]) -> Any:
+    """Return a question about a right as MiniStack's evaluation takes it."""
     return iam_evaluator.EvalContext(
         principal_arn=principal.arn,
         principal_type=principal.type,

@@ -1,4 +1,4 @@
-"""The local AWS's Docker registry, asked without Docker."""
+"""The local AWS, asked by plain HTTP."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from enforced.worlds import World
 
 
-def registry_status(here: World, path: str, ecr: Any = None) -> int:
-    """Return the HTTP status of a read, with the password that this client of ECR is given, or without one."""
+def path_status(here: World, path: str, ecr: Any = None) -> int:
+    """Return the HTTP status of a plain read, with the password that this client of ECR is given, or none."""
     headers = {}
     if ecr is not None:
         (entry,) = ecr.get_authorization_token()["authorizationData"]
