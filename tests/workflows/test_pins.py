@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
 from generating import GENERATED, ROOT, files_under
 from rules import pins as rules
@@ -210,6 +211,28 @@ def test_rule_refuses_the_mutant(mutant: Mutant) -> None:
     assert times
     files[mutant.path] = text
     assert any(mutant.finding in finding for finding in mutant.rule(files)), mutant.rule(files)
+
+
+@pytest.mark.parametrize("folder", ["", INSIDE], ids=["template", "generated"])
+def test_every_directory_is_needed(folder: str) -> None:
+    """Without any one of the directories in the settings something is left behind, and named."""
+    files = read(folder)
+    for ecosystem, directory in rules.entries(files):
+        settings = yaml.safe_load(files[SETTINGS])
+        for update in settings["updates"]:
+            named = update.get("directories") or [update["directory"]]
+            if update["package-ecosystem"] == ecosystem and directory in named:
+                update["directories"] = [other for other in named if other != directory] or ["/none"]
+        left = rules.everything_pinned_is_moved({**files, SETTINGS: yaml.safe_dump(settings)})
+        assert {finding.partition(":")[0] for finding in left} > set(BY_HAND if not folder else ()), directory
+
+
+@pytest.mark.parametrize("lock", [name for name in read() if re.search(r"requirements/[\w-]+\.txt$", name)])
+def test_every_lock_has_to_say_how_it_was_made(lock: str) -> None:
+    """A lock that lost its first lines, which the bot takes its options from, is named."""
+    files = read()
+    files = {**files, lock: re.sub(r"\A(#.*\n)+", "", files[lock])}
+    assert f"{lock}: would be locked for one platform" in rules.locks_stay_for_every_platform(files)
 
 
 def test_every_rule_has_a_mutant() -> None:
