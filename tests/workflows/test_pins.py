@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 import yaml
@@ -20,6 +21,7 @@ BY_HAND = {
 }
 
 
+@cache
 def read(folder: str = "") -> rules.Files:
     """Read the committed files of the template, or of the generated repository, that may pin something."""
     root = ROOT / folder
