@@ -89,6 +89,7 @@ def test_a_stack_under_review_is_created(stack, stub):
     stub.add_response("describe_stacks", {"Stacks": [status]})
     found = stack.read()
     assert found is None
+    assert stack.is_under_review
     expected = {
         "StackName": "s",
         "ChangeSetName": ANY,

@@ -84,6 +84,7 @@ class FakeStack:
     templates: list[str] = field(default_factory=list)
     roles: list[str | None] = field(default_factory=list)
     touched: frozenset[str] = frozenset({"Function"})
+    is_under_review: bool = False
 
     def read(self) -> StackState | None:
         """Return the stack as it is."""
@@ -253,3 +254,13 @@ def test_a_stack_that_is_being_changed_is_waited_for():
     assert caught.value.exit_code == Exit.REFUSED
     assert "the stack is UPDATE_IN_PROGRESS" in caught.value.found
     assert function.done == []
+
+
+def test_a_stack_under_review_is_said_and_created():
+    """What a refused first change left behind is named in words, and the creation goes on with it."""
+    function, said = FakeFunction(exists=False), []
+    stack = FakeStack(function, state=None, is_under_review=True)
+    assert apply(function, stack, WANTED, say=said.append) == Applied("1", is_live=True)
+    assert said[0] == (
+        "stack fn is REVIEW_IN_PROGRESS: an earlier change of it was refused, this one goes on"
+    )

@@ -49,13 +49,14 @@ class Stack:
     def __init__(self, client: CloudFormationClient, name: str, clock: Clock) -> None:
         self._client = client
         self.name = name
+        self.is_under_review = False
         self._clock = clock
 
     def read(self) -> StackState | None:
         """Return the stack as it is, or None when there is none.
 
         One that is only under review has no resource: a change set of it failed or was never carried out.
-        The next creation goes on with it.
+        It counts as none and sets `is_under_review`; the next creation goes on with it.
         """
         try:
             with translated(f"reading stack `{self.name}`"):
@@ -64,6 +65,7 @@ class Stack:
             if _says_missing(error):
                 return None
             raise
+        self.is_under_review = found["StackStatus"] == "REVIEW_IN_PROGRESS"
         if found["StackStatus"] in ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE"):
             return None
         with translated(f"reading the template of `{self.name}`"):

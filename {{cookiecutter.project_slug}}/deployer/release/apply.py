@@ -115,6 +115,10 @@ def _create(aws: Aws, stack: Stack, release: Release, say: Say) -> Applied:
             f"stack `{stack.name}` does not exist, and the first deployment needs an image",
             hint="deployer apply --image REPOSITORY@sha256:…",
         )
+    if stack.is_under_review:
+        say(
+            f"stack {stack.name} is REVIEW_IN_PROGRESS: an earlier change of it was refused, this one goes on"
+        )
     _change_stack(aws, stack, release, Observed(stack=None), say)
     version = aws.alias().routing.stable
     say(f"first release: alias live points at version {version}")
