@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from deployer.aws.errors import Conflict
 from deployer.aws.observed import FunctionState, StackState
 from deployer.aws.stack import ChangeSet
 from deployer.errors import DeployerError, Exit
@@ -167,3 +168,30 @@ def test_an_alias_that_moves_before_the_code_is_changed_stops_the_apply():
         apply(formation.aws, formation, wanted, say=lambda _: None)
     assert caught.value.exit_code == Exit.REFUSED
     assert not {"UpdateFunctionCode", "PublishVersion"} & set(formation.aws.calls)
+
+
+@pytest.mark.parametrize(("times", "stays"), [(1, ("42", DONE)), (4, ("42", DONE))])
+def test_putting_back_is_tried_again_when_somebody_is_faster(times, stays):
+    """A conflict while the alias is put back is read again, and what is right by then is written."""
+    formation, conflicts = given(fails=True), []
+
+    def somebody_is_faster(call):
+        if call == "UpdateAlias" and len(conflicts) < times:
+            conflicts.append(call)
+            formation.aws.someone_else_writes()
+
+    formation.aws.before_call = somebody_is_faster
+    with pytest.raises(DeployerError, match="could not be changed"):
+        apply(formation.aws, formation, release(alias={"Properties": {"A": 1}}), say=lambda _: None)
+    assert live(formation) == stays
+    assert len(conflicts) == times
+
+
+def test_an_alias_that_keeps_moving_is_said():
+    """After five conflicts in a row nobody knows who is right: the error says so, and nothing is written."""
+    formation = given(fails=True)
+    formation.aws.before_call = lambda call: call == "UpdateAlias" and formation.aws.someone_else_writes()
+    with pytest.raises(Conflict, match="somebody else changed it meanwhile"):
+        apply(formation.aws, formation, release(alias={"Properties": {"A": 1}}), say=lambda _: None)
+    assert formation.aws.calls.count("UpdateAlias") == 5
+    assert formation.aws.writes == []
