@@ -222,6 +222,7 @@ class FakeAws:
     later: tuple[tuple[float, str, AlarmState], ...] = ()
     transient_s: float = 0.0
     update_s: float = 0.0
+    away_until: float = -math.inf
     actor: str = "driver"
     ecr: FakeImages = field(default_factory=FakeImages)
     calls: list[str] = field(default_factory=list)
@@ -240,6 +241,11 @@ class FakeAws:
     def __post_init__(self) -> None:
         if not self.history:
             self.history.append(Served(-math.inf, Routing(self.stable)))
+
+    @property
+    def brisk(self) -> FakeAws:
+        """Return itself: how long a call takes is shown by the real client only."""
+        return self
 
     @property
     def writes(self) -> list[AliasWrite]:
@@ -295,6 +301,15 @@ class FakeAws:
         """Kill the process just after that call did its work."""
         self.faults[call_number] = (None, Death(f"call {call_number}"))
         return self
+
+    def given_outage(self, call_number: int, seconds: float) -> FakeAws:
+        """Let AWS be away from that call on, for that long: it answers nothing that is asked of it."""
+        self.faults[call_number] = (lambda: self.goes_away(seconds), None)
+        return self
+
+    def goes_away(self, seconds: float) -> None:
+        """Answer nothing from now on, for that long."""
+        self.away_until = self.clock.now() + seconds
 
     def given_conflict(self, call_number: int) -> FakeAws:
         """Let somebody else write the alias, without changing anything, just before that call."""
@@ -474,6 +489,8 @@ class _Call:
         before, _ = self.aws.faults.get(self.number, (None, None))
         if before is not None:
             before()
+        if self.aws.clock.now() < self.aws.away_until:
+            raise Unavailable(f"{self.name}: AWS did not answer")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         _, after = self.aws.faults.get(self.number, (None, None))

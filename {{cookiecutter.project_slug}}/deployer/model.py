@@ -63,8 +63,8 @@ class RolloutPlan:
     No steps means all traffic at once. `only_observes` lets time alone move the rollout: what would have
     ended it is reported. `is_forced` lets it start although an alarm is red and nothing can be compared.
     `is_begun` is True once this rollout has written to the alias: what it then no longer finds there was
-    ended by somebody else, and is not begun again. `skip_reason` is why a person lets it begin behind its
-    last step, a hotfix; empty when it takes its steps.
+    ended by somebody else, and is not begun again. `known` is what the alias showed of it last.
+    `skip_reason` is why a person lets it begin behind its last step, a hotfix; empty when it takes its steps.
     """
 
     id: str
@@ -78,6 +78,7 @@ class RolloutPlan:
     only_observes: bool = False
     is_forced: bool = False
     is_begun: bool = False
+    known: Known | None = None
     skip_reason: str = ""
 
     @property
@@ -144,6 +145,18 @@ class AliasState:
     text: str = ""
     marker: Marker | None = None
     description: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the alias showed last of a rollout to whoever drives it: the marker and where traffic went."""
+
+    marker: Marker
+    routing: Routing
+
+    def is_left_on(self, alias: AliasState) -> bool:
+        """Tell whether exactly this rollout's traffic is still there, and only its marker cannot be read."""
+        return alias.marker is None and alias.routing == self.routing
 
 
 @dataclass(frozen=True)

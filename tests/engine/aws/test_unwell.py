@@ -66,7 +66,7 @@ CALLS: dict[str, tuple[str, Callable[[Aws], object]]] = {
     "login": ("ecr", lambda aws: Registry(aws.ecr, "repo").login()),
     "identity": ("sts", lambda aws: aws.identity()),
     "deployment": ("codedeploy", lambda aws: Deployments(aws.codedeploy).read("d-1")),
-    "stop": ("codedeploy", lambda aws: Deployments(aws.codedeploy).stop("d-1")),
+    "stop": ("codedeploy", lambda aws: Deployments(aws.codedeploy, brisk=aws.brisk.codedeploy).stop("d-1")),
 }
 AILMENTS: dict[str, Answer] = {
     **{f"{status}, empty": Answer(status) for status in (500, 502, 503, 504)},

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.proof.invariants import check
-from engine.proof.process import AT_A_CALL, Engine, Fault, Kind, Node, Played, Scenario, play
+from engine.proof.process import AT_A_CALL, OUTAGES_S, Engine, Fault, Kind, Node, Played, Scenario, play
 
 
 @dataclass
@@ -80,9 +80,10 @@ def _next_faults(played: Played, given: tuple[Fault, ...]) -> Iterator[Fault]:
     elif last is not None:
         first_call = (played.calls_at_stop or 0) + 1
     is_cancelled = any(fault.kind is Kind.CANCEL for fault in given)
+    is_away = any(fault.kind in OUTAGES_S for fault in given)
     for call in range(first_call, len(played.call_times) + 1):
         for kind in AT_A_CALL:
-            if not (kind is Kind.CANCEL and is_cancelled):
+            if not (kind is Kind.CANCEL and is_cancelled) and not (kind in OUTAGES_S and is_away):
                 yield Fault(kind, call=call)
     if not is_cancelled:
         for second in range(first_second, played.seconds + 1):

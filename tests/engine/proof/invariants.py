@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deployer.canary import marker
+from deployer.canary.decide import BLIND_LIMIT_S
 from deployer.canary.decision import Rollback
 from deployer.model import AliasWrite, OnLowTraffic, Outcome, RolloutState, Routing
-from engine.proof.process import CANARY, STABLE, TEXT, Story, has_failed
+from deployer.rollout.way_back import SIGNAL_S
+from engine.proof.process import CANARY, OUTAGES_S, STABLE, TEXT, Kind, Story, has_failed
 
 Invariant = Callable[[Story], None]
 MOST_CALLS_IN_A_TICK = 6
+PASSES = {Kind.THROTTLE, Kind.CONFLICT, Kind.LOST, Kind.AWAY_1, Kind.AWAY_5}
 
 
 def ends_done_or_rolled_back(story: Story) -> None:
@@ -74,13 +77,13 @@ def writes_under_the_revision_it_decided_on(story: Story) -> None:
 
 
 def tells_every_transition_once(story: Story) -> None:
-    """Tell what was written exactly once; only a process that was killed may leave its last write untold."""
+    """Tell what was written exactly once; only who is killed, or ends without an answer, leaves the last untold."""
     told = [tick.written for tick in story.told if tick.written] + list(story.told_back)
     writes = [written.write for written in story.written if written.actor == "driver"]
     for write in told:
         assert told.count(write) == writes.count(write), f"it told {told.count(write)} times: {write}"
     for number, write in enumerate(writes, start=1):
-        may_be_untold = number == len(writes) and story.has_died
+        may_be_untold = number == len(writes) and (story.has_died or story.is_away)
         assert write in told or may_be_untold, f"it never told {write}"
 
 
@@ -93,7 +96,7 @@ def terminates(story: Story) -> None:
 
 def makes_at_most_six_calls_in_a_tick(story: Story) -> None:
     """Ask AWS at most six times in a tick that nothing disturbs, and write at most once."""
-    if not story.faults and story.end != "gone" and len(story.told) == 1:
+    if not story.faults and not story.was_away and story.end != "gone" and len(story.told) == 1:
         assert len(story.calls) <= MOST_CALLS_IN_A_TICK, f"it made {story.calls}"
     writes_since_a_look = 0
     for call in story.calls:
@@ -153,15 +156,27 @@ def bakes_every_step(story: Story) -> None:
 
 
 def answers_a_signal_at_once(story: Story) -> None:
-    """End within a second of a cancel that nothing else disturbs, and hold or give the traffic back."""
-    if story.stopped_at is None or len(story.faults) > 1 or story.has_died:
+    """End within a second of a cancel that nothing else disturbs, in 7.5 s otherwise: held, or given back."""
+    if story.stopped_at is None or story.has_died:
         return
-    assert story.after.at - story.stopped_at <= 1.0, f"it went on for {story.after.at - story.stopped_at} s"
+    took_s = story.after.at - story.stopped_at
+    assert took_s <= SIGNAL_S + 1.0, f"it went on for {took_s} s"
+    if story.was_away or any(fault.kind in OUTAGES_S for fault in story.faults):
+        return
+    assert took_s <= 1.0 or len(story.faults) > 1, f"it went on for {took_s} s"
     is_untouched = not story.written and story.before.state is None
     if story.raised and not story.scenario.holds_on_cancel and not is_untouched:
         assert story.after.state in (RolloutState.ROLLED_BACK, RolloutState.DONE), (
             f"it left {story.after.state}"
         )
+
+
+def survives_what_passes(story: Story) -> None:
+    """Go on after a conflict, a throttled call, a lost answer, or an AWS that was away for five minutes."""
+    if story.was_away or not story.was_driving or not all(fault.kind in PASSES for fault in story.faults):
+        return
+    if sum(OUTAGES_S.get(fault.kind, 0.0) for fault in story.faults) < BLIND_LIMIT_S:
+        assert not story.raised, f"it ended: {story.raised}"
 
 
 INVARIANTS: tuple[Invariant, ...] = (
@@ -178,6 +193,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     promotes_only_what_passed,
     bakes_every_step,
     answers_a_signal_at_once,
+    survives_what_passes,
 )
 
 

@@ -1,6 +1,6 @@
 """The engine with one line changed: each mutant must break an invariant, or the proof would prove nothing.
 
-A mutant is a copy of `decide`, `moves` and `run` in a package of its own, written to a folder and imported
+A mutant is a copy of `decide`, `moves`, `way_back` and `run` in a package of its own, written to a folder and imported
 from there; the real modules are left alone.
 """
 
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployer.canary import decide, moves
-from deployer.rollout import run
+from deployer.rollout import run, way_back
 from engine.proof.process import Engine
 
-SOURCES = {module.__name__.rpartition(".")[2]: Path(module.__file__) for module in (decide, moves, run)}
+SOURCES = {
+    module.__name__.rpartition(".")[2]: Path(module.__file__) for module in (decide, moves, way_back, run)
+}
 
 
 @dataclass(frozen=True)
@@ -51,22 +53,22 @@ MUTANTS = (
     Mutant("a rollback forgets the people's text", "moves",
            "return AliasWrite(target, markers.render(alias.text, after))", 'return AliasWrite(target, markers.render("", after))', "broken"),
     Mutant("a rollback goes to the canary", "moves",
-           "return rollback_write(alias, target=marker.from_version, reason=reason)",
-           "return rollback_write(alias, target=marker.to_version, reason=reason)", "broken"),
+           "return rollback_write(alias, target=marker.from_version, reason=reason, known=marker)",
+           "return rollback_write(alias, target=marker.to_version, reason=reason, known=marker)", "broken"),
     Mutant("the final bake is left out", "moves",
            "state = RolloutState.BAKE if plan.final_bake_s > 0 else RolloutState.DONE", "state = RolloutState.DONE", "healthy"),
     Mutant("the canary is made the stable version at its first step", "moves",
            "return AliasWrite(marker.from_version, text, canary=plan.target, weight_pct=weight_pct)",
            "return AliasWrite(plan.target, text, canary=marker.from_version, weight_pct=weight_pct)", "healthy"),
     Mutant("the lock is taken from a second look", "run",
-           "aws.update_alias(made.written, revision=made.alias.revision)",
-           "aws.update_alias(made.written, revision=aws.alias().revision)", "healthy", 1),
+           "aws.brisk.update_alias(made.written, revision=made.alias.revision)",
+           "aws.brisk.update_alias(made.written, revision=aws.alias().revision)", "healthy", 1),
     Mutant("a write without an answer is never told", "run",
-           "if unanswered is not None and _shows(last.alias, unanswered.written):", "if False:", "healthy", 1),
+           "if unanswered is not None and alias is not None and shows(alias, unanswered.written):", "if False:", "healthy", 1),
     Mutant("a signal is not looked at", "run",
-           "if rollout.stop.signal:", "if False:", "healthy", 1),
-    Mutant("a throttled way back is given up", "run",
-           "        except Unavailable as error:\n            unanswered = error", "        except Unavailable:\n            raise", "healthy", 2),
+           "rollout.gate, clock, rollout.stop.reading)", "rollout.gate, clock)", "healthy", 1),
+    Mutant("a throttled way back is given up", "way_back",
+           "        except Unavailable as error:\n            last = error", "        except Unavailable:\n            raise", "healthy", 2),
     Mutant("a conflict ends the rollout", "run",
            "CONFLICT_LIMIT = 10", "CONFLICT_LIMIT = -1", "healthy", 1),
 )  # fmt: skip

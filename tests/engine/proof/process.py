@@ -40,9 +40,13 @@ class Kind(Enum):
     DIES_AFTER = "crash after"  # the process is gone, the call was carried out
     DIES_LATE = "crash, resumed late"  # as above, and ten minutes pass before another process goes on
     CANCEL = "cancel"  # the job is cancelled: a signal arrives
+    AWAY_1 = "outage of 1 min"  # from the call on AWS answers nothing, for a minute
+    AWAY_5 = "outage of 5 min"
+    AWAY_20 = "outage of 20 min"  # longer than a rollout waits before it turns back
 
 
 AT_A_CALL = tuple(Kind)
+OUTAGES_S = {Kind.AWAY_1: 60.0, Kind.AWAY_5: 300.0, Kind.AWAY_20: 1200.0}
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,8 @@ class Shot:
 class Story:
     """What one process did from one moment of rest to the next, or to its end.
 
-    `end` is `rest`, `over` (nothing is left to do), `gone` (another process has to go on), `endless`.
+    `was_away`, `is_away`: AWS answers nothing when it begins, or when it is over. `was_driving`
+    once the pre-flight was over. `end` is `rest`, `over` (nothing is left to do), `gone` (another process has to go on), `endless`.
     `calls` are those of `rollout.run`, without those with which a resume begins.
     """
 
@@ -134,6 +139,9 @@ class Story:
     stopped_at: float | None
     has_died: bool
     raised: str
+    was_away: bool
+    is_away: bool
+    was_driving: bool
 
 
 @dataclass
@@ -156,6 +164,7 @@ class Node:
             tuple(aws.history),
             tuple(aws.states.items()),
             aws._moved if aws.transient_s else None,
+            aws.away_until if aws.away_until > aws.clock.time else None,
             self.has_failed,
             cache,
         )
@@ -194,7 +203,7 @@ def play(  # noqa: C901, PLR0915 - one process, from its beginning to its end
     """Go on from `node`, which is used up, until the next rest, or with `rests` False to the process's end."""
     aws, before, start = node.aws, node.shot(), node.aws.clock.now()
     gate = node.gate or Gate(scenario.judging, ("errors",))
-    is_new = node.gate is None
+    is_new, was_away = node.gate is None, start < aws.away_until
     told: list[Tick] = []
     told_back: list[AliasWrite] = []
     call_times: list[float] = []
@@ -226,7 +235,7 @@ def play(  # noqa: C901, PLR0915 - one process, from its beginning to its end
         call_times.append(aws.clock.now() - start)
 
     aws.before_call = before_call
-    end, raised, preparing, has_died = "over", "", 0, False
+    end, raised, preparing, has_died, was_driving = "over", "", 0, False, False
     try:
         plan = scenario.plan if not is_new else _resume(engine, scenario, aws)
         preparing = len(call_times)
@@ -240,6 +249,7 @@ def play(  # noqa: C901, PLR0915 - one process, from its beginning to its end
                 scenario.holds_on_cancel,
                 lambda write, _reason: told_back.append(write),
             )
+            was_driving = True
             engine.rollout.run(aws, driven, aws.clock)
     except _Rest:
         end = "rest"
@@ -271,8 +281,13 @@ def play(  # noqa: C901, PLR0915 - one process, from its beginning to its end
         stopped_at=stopped_at[0][1] if stopped_at else None,
         has_died=has_died,
         raised=raised,
+        was_away=was_away,
+        is_away=aws.clock.now() < aws.away_until,
+        was_driving=was_driving,
     )
     node.gate = gate if end == "rest" else None
+    if end == "gone" and aws.clock.now() < aws.away_until:
+        aws.clock.sleep(aws.away_until - aws.clock.now())  # whoever goes on can do so once AWS answers
     if raised.endswith(Kind.DIES_LATE.value):
         aws.clock.sleep(LATE_S)
     return Played(
@@ -336,6 +351,8 @@ def _what_happens(
             return None, Unavailable("the call: AWS did not answer")
         case Kind.DIES_BEFORE:
             return _die, None
+        case Kind.AWAY_1 | Kind.AWAY_5 | Kind.AWAY_20:
+            return lambda: aws.goes_away(OUTAGES_S[kind]), None
         case Kind.CANCEL:
             return cancel, None
     return None, Death(kind.value)

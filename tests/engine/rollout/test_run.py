@@ -27,6 +27,7 @@ from deployer.model import (
 )
 from deployer.rollout import run as rollout
 from deployer.rollout.gate import Gate
+from deployer.rollout.way_back import JOB_S
 from engine.fakes import Death, FakeAws, Traffic, VirtualClock
 
 PLAN = RolloutPlan(
@@ -314,14 +315,35 @@ def test_a_signal_while_aws_is_busy_still_gives_the_traffic_back():
 
 
 def test_an_aws_that_cannot_be_asked_is_never_read_as_healthy():
-    """Ten minutes without an answer end the rollout with an error, and no weight rises meanwhile."""
+    """Ten minutes without an answer end the rollout with an error; it then tries to go back, and names the guard."""
     aws, clock = new()
-    aws.given_throttling(*range(5, 200))
+    aws.given_outage(5, 3600)
     with pytest.raises(Unavailable) as caught:
         go(aws, clock)
     assert [w.weight_pct for w in aws.writes] == [10]
-    assert canary.BLIND_LIMIT_S <= clock.slept <= canary.BLIND_LIMIT_S + 60
+    longest_s = canary.BLIND_LIMIT_S + JOB_S
+    assert longest_s <= clock.slept <= longest_s + 60
     assert any("deployer rollback" in note for note in caught.value.__notes__)
+    assert any("alarm `image-resizer-production-canary-42` fires" in note for note in caught.value.__notes__)
+
+
+def test_the_way_back_waits_for_aws():
+    """An outage of twenty minutes outlasts the rollout and not its way back: the traffic is back after it."""
+    aws, clock = new()
+    aws.given_outage(5, 1200)
+    with pytest.raises(Unavailable) as caught:
+        go(aws, clock)
+    assert aws.routing == Routing("41")
+    assert "all traffic is on version 41" in caught.value.__notes__
+
+
+@pytest.mark.parametrize("minutes", [1, 5])
+def test_a_short_outage_changes_nothing(minutes):
+    """AWS may be away for minutes in the middle of a step: a healthy version is promoted all the same."""
+    aws, clock = new()
+    aws.given_outage(5, 60 * minutes)
+    assert isinstance(go(aws, clock)[0].decision, Finish)
+    assert [w.weight_pct for w in aws.writes] == [10, 50, 0, 0]
 
 
 def test_a_first_write_nobody_answered_is_taken_back():

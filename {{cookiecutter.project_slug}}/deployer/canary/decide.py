@@ -55,9 +55,13 @@ def decide(plan: RolloutPlan, alias: AliasState, evidence: Evidence, now: float)
                 f"the steps in deploy.toml changed since version {target} began its rollout",
                 "resume from the commit that started it, or `deployer rollback`",
             )
-        if alias.routing != _expected_routing(plan, marker):
+        if alias.routing != expected_routing(plan, marker):
             return _unexpected(plan, marker, evidence, now)
         return _go_on(plan, marker, evidence, now)
+    if plan.known is not None and plan.known.is_left_on(alias):
+        return Rollback(
+            "the rollout's marker is gone from the alias's description, and its traffic is still there"
+        )
     if plan.is_begun:
         return _ended_elsewhere(plan, marker)
     if alias.routing.canary is not None:
@@ -81,7 +85,7 @@ def _unexpected(plan: RolloutPlan, marker: Marker, evidence: Evidence, now: floa
     if isinstance(broken, Rollback) and not plan.only_observes:
         return broken
     left_s = marker.at + TRANSIENT_S - now
-    if 0 < left_s <= TRANSIENT_S and _expected_routing(plan, marker) is not None:
+    if 0 < left_s <= TRANSIENT_S and expected_routing(plan, marker) is not None:
         return Wait(left_s, "the traffic is not where it was sent yet")
     return Refuse(
         f"the alias was changed by hand while version {plan.target} was rolled out", "deployer rollback"
@@ -228,7 +232,7 @@ def _in_state(evidence: Evidence, state: AlarmState) -> list[str]:
     return sorted(name for name, reading in evidence.alarms.items() if reading.state is state)
 
 
-def _expected_routing(plan: RolloutPlan, marker: Marker) -> Routing | None:
+def expected_routing(plan: RolloutPlan, marker: Marker) -> Routing | None:
     """Return where the alias must send traffic at the marker's step; None for a step the plan lacks."""
     if plan.is_bake(marker.step):
         return Routing(marker.to_version)

@@ -35,6 +35,8 @@ def write_for(move: Move, plan: RolloutPlan, alias: AliasState, now: float, *, w
     """
     at = int(now)
     marker = alias.marker if alias.marker is not None and alias.marker.is_active else None
+    if marker is None and plan.known is not None and plan.known.is_left_on(alias):
+        marker = plan.known.marker
     if marker is None:
         marker = Marker(
             id=plan.id,
@@ -63,7 +65,7 @@ def write_for(move: Move, plan: RolloutPlan, alias: AliasState, now: float, *, w
         case Pause(reason):
             return _unmoved(alias, _stayed(marker, RolloutState.PAUSE, at, reason))
         case Rollback(reason):
-            return rollback_write(alias, target=marker.from_version, reason=reason)
+            return rollback_write(alias, target=marker.from_version, reason=reason, known=marker)
 
 
 def write_for_wish(wish: Wish, plan: RolloutPlan, alias: AliasState, now: float, why: str) -> AliasWrite:
@@ -106,16 +108,18 @@ def write_for_wish(wish: Wish, plan: RolloutPlan, alias: AliasState, now: float,
     )
 
 
-def rollback_write(alias: AliasState, *, target: str, reason: str) -> AliasWrite:
+def rollback_write(alias: AliasState, *, target: str, reason: str, known: Marker | None = None) -> AliasWrite:
     """Return the one UpdateAlias that gives all traffic to `target` and clears the weights.
 
-    It works on every alias: without a readable marker, or without room for one, the people's own text stays
-    and only the marker is left out, since traffic matters more than the record.
+    It works on every alias: without a readable marker (`known` is what it was, if anybody knows), or without
+    room for one, the people's own text stays and only the marker is left out, since traffic matters more than
+    the record.
     """
-    if alias.marker is None:
+    marker = alias.marker or known
+    if marker is None:
         return AliasWrite(target, alias.text)
     try:
-        after = replace(alias.marker, state=RolloutState.ROLLED_BACK, why=reason)
+        after = replace(marker, state=RolloutState.ROLLED_BACK, why=reason)
         return AliasWrite(target, markers.render(alias.text, after))
     except ValueError:
         return AliasWrite(target, alias.text)

@@ -18,10 +18,10 @@ from deployer.release import plan as plans
 from deployer.release import sources
 from deployer.release.apply import Release, apply, observe
 from deployer.report import text as report
-from deployer.rollout import run as rollout
 from deployer.rollout import sample as samples
 from deployer.rollout.alarms import all_alarms, watched_alarms
 from deployer.rollout.surroundings import after_write
+from deployer.rollout.way_back import Patience, earlier_version, roll_back
 
 _WATCH_S = 5.0
 
@@ -99,7 +99,8 @@ def rollback(context: Context, reason: str, to: str | None, only_owner: str | No
         aws.describe_version(to)
     if only_owner is None:
         _require_way_back(context, aws, to)
-    done = rollout.roll_back(aws, reason=reason, only_owner=only_owner, to=to)
+    patience = Patience(context.clock)
+    done = roll_back(aws, reason=reason, only_owner=only_owner, to=to, patience=patience)
     if done.version is None or done.write is None:
         context.output.say(done.reason)
         return Exit.DONE
@@ -117,7 +118,7 @@ def _require_way_back(context: Context, aws: Aws, to: str | None) -> None:
     """
     try:
         alias = aws.alias()
-        version = to or rollout.earlier_version(alias)
+        version = to or earlier_version(alias)
         if version is None or version in (alias.routing.stable, alias.routing.canary):
             return
         image_uri = aws.image_of(version)

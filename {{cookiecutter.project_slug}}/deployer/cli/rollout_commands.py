@@ -20,8 +20,9 @@ from deployer.rollout import run as rollout
 from deployer.rollout import sample as samples
 from deployer.rollout.alarms import watched_alarms
 from deployer.rollout.gate import gate_for
-from deployer.rollout.signals import signals_to
+from deployer.rollout.signals import Stop, signals_to
 from deployer.rollout.surroundings import Surroundings, after_write
+from deployer.rollout.way_back import Patience, roll_back
 
 _QUIET_S = 60.0
 _KINDS = {"forced": "Forced", "skipped": "All steps skipped"}  # as the summary says it
@@ -174,7 +175,9 @@ def _without_other_rollout(around: Surroundings, settings: Environment, rollout_
     if marker is None or not marker.is_active or marker.id == rollout_id:
         return alias
     if settings.second_rollout == "supersede":
-        back = rollout.roll_back(aws, reason=f"superseded by {rollout_id}", only_owner=marker.id)
+        back = roll_back(
+            aws, reason=f"superseded by {rollout_id}", only_owner=marker.id, patience=Patience(context.clock)
+        )
         if back.write is not None:
             around.announce(back.write, back.reason)
         context.output.say(f"superseded {marker.id} of version {marker.to_version}")
@@ -206,7 +209,7 @@ def _run(around: Surroundings, made: RolloutPlan, *, detach: bool = False) -> Ex
     told = [0.0]
     settings = context.config.environment(context.environment)
     gate = gate_for(settings, watched_alarms(context, aws), _probe_event(context))
-    stop = rollout.Stop()
+    stop = Stop()
     context.output.say(f"rollout    {made.id} of version {made.target}, watching {', '.join(gate.alarms)}")
     wanted = rollout.Rollout(made, gate, tell, stop, settings.on_cancel == "hold", around.announce)
     started_at = context.clock.now()

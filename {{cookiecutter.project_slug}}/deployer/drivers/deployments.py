@@ -16,8 +16,8 @@ from deployer.aws.errors import Unavailable, translated
 from deployer.clock import Clock
 from deployer.drivers.codedeploy import Deployment
 from deployer.errors import DeployerError, Exit
-from deployer.rollout import run as rollout
-from deployer.rollout.run import Stop
+from deployer.rollout.signals import Stop
+from deployer.rollout.way_back import JOB_S, SIGNAL_S, Patience, roll_back
 
 if TYPE_CHECKING:
     from mypy_boto3_codedeploy import CodeDeployClient
@@ -40,8 +40,9 @@ class Status:
 class Deployments:
     """CodeDeploy's deployments. Every method is one call unless it says otherwise."""
 
-    def __init__(self, client: CodeDeployClient) -> None:
+    def __init__(self, client: CodeDeployClient, *, brisk: CodeDeployClient | None = None) -> None:
         self._client = client
+        self._brisk = brisk or client
 
     def create(self, deployment: Deployment) -> str:
         """Create the configuration unless it is there, and start (two calls); returns the deployment's id."""
@@ -65,9 +66,9 @@ class Deployments:
         )
 
     def stop(self, deployment_id: str) -> None:
-        """End a deployment and have CodeDeploy put the traffic back."""
+        """End a deployment and have CodeDeploy put the traffic back; one short try."""
         with translated(f"stopping deployment `{deployment_id}`"):
-            self._client.stop_deployment(deploymentId=deployment_id, autoRollbackEnabled=True)
+            self._brisk.stop_deployment(deploymentId=deployment_id, autoRollbackEnabled=True)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def run(
     told = ""
     while True:
         if stop.signal:
-            deployments.stop(deployment_id)
+            _stop(deployments, deployment_id, stop, clock)
             raise DeployerError(
                 f"stopped by {stop.signal}, and CodeDeploy was told to put the traffic back",
                 hint=f"aws deploy get-deployment --deployment-id {deployment_id}",
@@ -127,7 +128,12 @@ def settle(aws: Aws, deployments: Deployments, deployment: Deployment, ended: En
         )
     by_whom = "CodeDeploy"
     if not _is_back(aws, deployments, deployment, ended, clock):
-        rollout.roll_back(aws, reason=f"deployment {ended.deployment_id} failed", to=deployment.stable)
+        roll_back(
+            aws,
+            reason=f"deployment {ended.deployment_id} failed",
+            to=deployment.stable,
+            patience=Patience(clock, JOB_S),
+        )
         by_whom = "the deployer"
     raise DeployerError(
         f"version {deployment.target} was rolled back by {by_whom}",
@@ -137,15 +143,34 @@ def settle(aws: Aws, deployments: Deployments, deployment: Deployment, ended: En
     )
 
 
+def _stop(deployments: Deployments, deployment_id: str, stop: Stop, clock: Clock) -> None:
+    """Have CodeDeploy put the traffic back; tried while a cancelled job may. Raises Unavailable."""
+    until = (clock.now() if stop.at is None else stop.at) + SIGNAL_S
+    while True:
+        try:
+            deployments.stop(deployment_id)
+        except Unavailable as error:
+            if clock.now() >= until:
+                error.hint = (
+                    f"aws deploy stop-deployment --auto-rollback-enabled --deployment-id {deployment_id}"
+                )
+                error.exit_code = Exit.INTERRUPTED
+                raise
+            clock.sleep(_SLICE_S)
+        else:
+            return
+
+
 def _is_back(aws: Aws, deployments: Deployments, deployment: Deployment, ended: Ended, clock: Clock) -> bool:
     """Wait until the alias is back and no rollback of CodeDeploy's is under way any more."""
     until = clock.now() + _ROLLBACK_LIMIT_S
     while True:
-        undo = deployments.read(ended.deployment_id).rollback_id
-        is_over = undo is None or deployments.read(undo).status in _ENDED
-        routing = aws.alias().routing
-        if is_over and (routing.stable, routing.canary) == (deployment.stable, None):
-            return True
+        with contextlib.suppress(Unavailable):  # what AWS does not tell now it tells later
+            undo = deployments.read(ended.deployment_id).rollback_id
+            is_over = undo is None or deployments.read(undo).status in _ENDED
+            routing = aws.alias().routing
+            if is_over and (routing.stable, routing.canary) == (deployment.stable, None):
+                return True
         if clock.now() >= until:
             return False
         clock.sleep(POLL_S)

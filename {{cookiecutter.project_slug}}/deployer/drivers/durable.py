@@ -7,9 +7,10 @@ Source: https://docs.aws.amazon.com/durable-execution/sdk-reference/operations/w
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
 from aws_durable_execution_sdk_python.config import Duration
@@ -21,18 +22,24 @@ from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitF
 from deployer.aws.client import Aws, AwsFactory, connect
 from deployer.aws.errors import Conflict, Unavailable
 from deployer.canary import decide as canary
+from deployer.canary import marker as markers
 from deployer.canary.decision import Decision, Done, Finish, Pause, Promote, Refuse, Rollback, SetWeight, Wait
 from deployer.clock import Clock, SystemClock
 from deployer.config import Config
 from deployer.drivers.handover import Handover
 from deployer.errors import DeployerError
-from deployer.model import AliasWrite, RolloutPlan, RolloutState
+from deployer.model import AliasWrite, Known, RolloutPlan, RolloutState, Routing
 from deployer.report import text as report
 from deployer.rollout import run as rollout
 from deployer.rollout.gate import Gate, gate_for
 from deployer.rollout.guard import Guard
 from deployer.rollout.notify import Notifier, Send
 from deployer.rollout.surroundings import put_away
+from deployer.rollout.way_back import Patience, roll_back
+
+# Waiting costs nothing here, so the way back is tried for a day, a minute in each look.
+WAY_BACK_S = 86_400.0
+WAY_BACK_OF_A_LOOK_S = 60.0
 
 # What one look remembers for the next, and the durable execution keeps: JSON, and nothing the alias knows.
 State = dict[str, Any]
@@ -41,6 +48,8 @@ START: State = {
     "blind_since": None,
     "read_at": None,
     "unanswered": None,
+    "seen": "",
+    "giving_up": None,
     "next_s": 1,
     "outcome": None,
     "reason": "",
@@ -71,13 +80,17 @@ def look(state: State, drive: Drive) -> State:
     As in `rollout.run`, a conflict is read and decided again, and an AWS that does not answer for ten minutes
     or any other error rolls back; a write whose answer was lost is told once the alias shows it.
     """
+    state = {**START, **state}
+    if state["giving_up"] is not None:
+        return _give_up(state, drive, state["giving_up"]["why"])
+    plan = _remembering(drive.plan, state["seen"])
     drive.gate.read_at = state["read_at"]
     try:
-        last = rollout.tick(drive.aws, drive.plan, drive.gate, drive.clock)
+        last = rollout.tick(drive.aws, plan, drive.gate, drive.clock)
     except (Conflict, Unavailable) as error:
         return _again(state, drive, error)
     except DeployerError as error:
-        return _give_up(state, drive, error)
+        return _give_up(state, drive, error.what)
     unanswered = state["unanswered"]
     if unanswered is not None and last.alias.description == unanswered["write"]["description"]:
         _tell(drive, unanswered["event"], AliasWrite(**unanswered["write"]))
@@ -86,6 +99,7 @@ def look(state: State, drive: Drive) -> State:
     return {
         **START,
         "read_at": drive.gate.read_at,
+        "seen": _seen(rollout.remember(plan, last)),
         "next_s": max(1, min(math.ceil(wait_s), drive.poll_s)),
         "outcome": _outcome(last.decision, drive.plan),
         "reason": last.decision.reason,
@@ -104,7 +118,7 @@ def _again(state: State, drive: Drive, error: Conflict | Unavailable) -> State:
     conflicts = state["conflicts"] + isinstance(error, Conflict)
     blind_since = state["blind_since"] or now
     if conflicts > rollout.CONFLICT_LIMIT or now - blind_since >= canary.BLIND_LIMIT_S:
-        return _give_up(state, drive, error)
+        return _give_up(state, drive, error.what)
     unanswered = state["unanswered"]
     if error.attempted is not None and error.attempted.written is not None:
         unanswered = {"event": report.tick_event(error.attempted), "write": asdict(error.attempted.written)}
@@ -117,18 +131,43 @@ def _again(state: State, drive: Drive, error: Conflict | Unavailable) -> State:
     }
 
 
-def _give_up(state: State, drive: Drive, error: DeployerError) -> State:
-    """Roll back because of `error`; when that fails too, say both."""
+def _give_up(state: State, drive: Drive, why: str) -> State:
+    """Roll back because of what went wrong; an AWS that does not answer is asked again, for a day."""
+    now = drive.clock.now()
+    giving_up = state["giving_up"] or {"why": why, "since": now}
+    plan = _remembering(drive.plan, state["seen"])
     try:
-        done = rollout.roll_back(
-            drive.aws, reason=f"stopped by an error: {error.what}", only_owner=drive.plan.id
+        done = roll_back(
+            drive.aws,
+            reason=f"stopped by an error: {why}",
+            only_owner=plan.known or plan.id,
+            patience=Patience(drive.clock, WAY_BACK_OF_A_LOOK_S),
         )
+    except DeployerError as second:
+        if isinstance(second, Unavailable) and now - giving_up["since"] < WAY_BACK_S:
+            return {**state, "giving_up": giving_up, "next_s": drive.poll_s}
+        where = f"rolling back failed as well: {second.what}"
+    else:
         where = f"all traffic is on version {done.version}" if done.version else done.reason
         if done.write is not None:
             drive.announce(done.write, done.reason, drive.clock.now())
-    except DeployerError as second:
-        where = f"rolling back failed as well: {second.what}"
-    return {**state, "outcome": "failed", "reason": f"{error.what}; {where}"}
+    return {**state, "outcome": "failed", "reason": f"{why}; {where}"}
+
+
+def _seen(plan: RolloutPlan) -> str:
+    """Return what the alias showed last of the rollout, as JSON text; empty for nothing."""
+    if plan.known is None:
+        return ""
+    return json.dumps([markers.render("", plan.known.marker), *astuple(plan.known.routing)])
+
+
+def _remembering(plan: RolloutPlan, seen: str) -> RolloutPlan:
+    """Return the plan with what an earlier look saw of it."""
+    if not seen:
+        return plan
+    text, *routing = json.loads(seen)
+    _, marker = markers.parse(text)
+    return replace(plan, known=Known(marker, Routing(*routing)) if marker else None)
 
 
 def _outcome(decision: Decision, plan: RolloutPlan) -> str | None:

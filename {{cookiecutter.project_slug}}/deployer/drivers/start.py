@@ -13,8 +13,9 @@ from deployer.errors import DeployerError, Exit
 from deployer.model import AliasWrite, Marker, RolloutPlan, RolloutState
 from deployer.rollout import run as rollout
 from deployer.rollout.alarms import watched_alarms
-from deployer.rollout.signals import signals_to
+from deployer.rollout.signals import Stop, signals_to
 from deployer.rollout.surroundings import Surroundings
+from deployer.rollout.way_back import Patience, roll_back
 
 
 def deliver(context: Context) -> None:
@@ -64,7 +65,12 @@ def hand_over(around: Surroundings, plan: RolloutPlan) -> Exit:
     try:
         aws.invoke_later(name, handed.event(), execution_name=execution)
     except DeployerError as error:
-        done = rollout.roll_back(aws, reason=f"nobody took over: {error.what}", only_owner=plan.id)
+        done = roll_back(
+            aws,
+            reason=f"nobody took over: {error.what}",
+            only_owner=plan.id,
+            patience=Patience(context.clock),
+        )
         where = f"all traffic is on version {done.version}" if done.version else done.reason
         if done.write is not None:
             around.announce(done.write, done.reason)
@@ -98,8 +104,8 @@ def deploy(around: Surroundings, plan: RolloutPlan) -> Exit:
         )
     alarms = watched_alarms(context, aws)
     deployment = codedeploy.translate(aws.function_name, settings, plan, alias.routing, alarms)
-    port = Deployments(aws.codedeploy)
-    stop = rollout.Stop()
+    port = Deployments(aws.codedeploy, brisk=aws.brisk.codedeploy)
+    stop = Stop(now=context.clock.now)
     began = int(context.clock.now())
     with signals_to(stop):
         ended = deployments.run(port, deployment, stop, context.clock, context.output.say)

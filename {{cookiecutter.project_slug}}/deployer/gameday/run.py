@@ -17,9 +17,8 @@ from deployer.gameday.background import Background, in_thread
 from deployer.gameday.plan import Result
 from deployer.model import RolloutPlan, Step
 from deployer.rollout import preflight
-from deployer.rollout import run as rollout
 from deployer.rollout import sample as samples
-from deployer.rollout.signals import signals_to
+from deployer.rollout.signals import Stop, signals_to
 from deployer.rollout.surroundings import Surroundings
 
 BADGE = "build/gameday.json"
@@ -118,7 +117,7 @@ def _prepared(
     preflight.send_probe(aws, alias.routing.stable, probe)
     rollout_id = github.rollout_id(context.output.environ)
     return trial.GameDay(
-        context, aws, around, around.guard, rollout_id, probe, alias, latest, rollout.Stop(), background
+        context, aws, around, around.guard, rollout_id, probe, alias, latest, Stop(), background
     )
 
 

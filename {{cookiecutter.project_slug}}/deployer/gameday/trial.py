@@ -22,7 +22,9 @@ from deployer.rollout import run as rollout
 from deployer.rollout.alarms import watched_alarms
 from deployer.rollout.gate import Gate, gate_for
 from deployer.rollout.guard import Guard
+from deployer.rollout.signals import Stop
 from deployer.rollout.surroundings import Surroundings
+from deployer.rollout.way_back import Patience, roll_back
 
 _LOOK_S = 5.0
 _SLICE_S = 0.5
@@ -43,7 +45,7 @@ class GameDay:
     probe: object
     alias: AliasState
     latest: Configuration
-    stop: rollout.Stop
+    stop: Stop
     background: Background
 
     def gate(self) -> Gate:
@@ -220,7 +222,12 @@ def _by_guard(day: GameDay, release: _Release) -> None:
     elif marker.state is RolloutState.ROLLED_BACK:
         result.findings.append(findings.by_another(Line.GUARD, marker.why or "no reason kept"))
     else:
-        back = rollout.roll_back(day.aws, reason="the guard did not act", only_owner=release.plan.id)
+        back = roll_back(
+            day.aws,
+            reason="the guard did not act",
+            only_owner=release.plan.id,
+            patience=Patience(clock),
+        )
         if back.write is not None:
             day.around.announce(back.write, back.reason)
         _halt(day)

@@ -45,6 +45,11 @@ def threshold(before: Counts) -> int:
     return max(1, math.ceil(expected + 2 * math.sqrt(expected)))
 
 
+def alarm_name(function_name: str, version: str) -> str:
+    """Return the name of a canary's alarm, by which the guard function knows the version."""
+    return f"{function_name}-canary-{version}"
+
+
 @dataclass(frozen=True)
 class Guard:
     """The alarms of one function's canaries; `topic_arn` is what they publish to."""
@@ -55,7 +60,7 @@ class Guard:
 
     def alarm_name(self, version: str) -> str:
         """Return the name by which the guard function knows the version."""
-        return f"{self.function_name}-canary-{version}"
+        return alarm_name(self.function_name, version)
 
     def arm(self, version: str, before: Counts) -> str:
         """Put the version's alarm, whether it exists or not, and return its name."""
