@@ -60,7 +60,7 @@ HOMES = {
     "botocore": {"aws.client", "aws.errors", "aws.credentials", "aws.stack", "aws.tries"},
     "subprocess": {"image.docker", "github", "drivers.package"},
     "rich": {"report.console"},
-    "typer": {"cli.main", "cli.options", "cli.rollout"},
+    "typer": {"cli.main", "cli.bootstrap_command", "cli.options", "cli.rollout"},
     "time": {"clock"},
     "testbed": {"cli.smoke_commands"},
     "requests": set(),

@@ -144,11 +144,19 @@ def test_bootstrap_merges_the_rights_and_names_the_smoke_role(
         (tmp_path / "infra" / name).write_text(text(name), encoding="utf-8")
     (tmp_path / "deploy.toml").write_text(environment("booted").settings, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    command = ["bootstrap", "--subject", "acme@123/x@456", "--oidc-provider", PROVIDER, "--yes"]
+    command = [
+        "bootstrap",
+        "--subject",
+        "acme@123/x@456",
+        "--oidc-provider",
+        PROVIDER,
+        "--print-github",
+        "--yes",
+    ]
     assert main(command) == Exit.DONE
     told = capsys.readouterr().out
     smoke = f"arn:aws:iam::000000000000:role/booted-staging-smoke-{REGION}"
-    assert f"  gh variable set AWS_SMOKE_ROLE_ARN --env staging --body {smoke}\n" in told
+    assert f"  gh variable set AWS_SMOKE_ROLE_ARN --env staging --body {smoke} --repo acme/x\n" in told
     iam = client("iam")
     for role, policy, action in (
         ("booted-production-stack", "stack", "s3:CreateBucket"),

@@ -16,7 +16,7 @@ from rehearsal.jobs import Job, Jobs, claims_of, job_of, variables_of
 PRINTED = """\
 now tell GitHub, once:
   gh variable set AWS_DEPLOY_ROLE_ARN --env production --body arn:aws:iam::1:role/deploy
-  gh variable set AWS_STACK_ROLE_ARN --env production --body arn:aws:iam::1:role/stack
+  gh variable set AWS_STACK_ROLE_ARN --env production --body arn:aws:iam::1:role/stack --repo acme/x
   gh variable set AWS_PUSH_ROLE_ARN --body arn:aws:iam::1:role/push
 """
 

@@ -5,29 +5,43 @@ from __future__ import annotations
 import json
 import secrets
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from deployer.errors import DeployerError
+
+_API = "2026-03-10"  # the first that tells whether subjects name ids
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A repository as GitHub's OIDC tokens name it: names and the ids that survive a rename."""
+    """A repository as GitHub's OIDC tokens name it: names, and the ids that survive a rename.
+
+    `has_ids` is False where the tokens name no ids: a repository made before 15 July 2026, not renamed since,
+    that did not ask for them.
+    """
 
     owner: str
     owner_id: str
     repository: str
     repository_id: str
+    has_ids: bool = True
 
     @property
     def claim(self) -> str:
         """Return the token's `sub` up to the part that names branch or environment.
 
-        Source: repositories made after 15 July 2026 have immutable subjects,
-        https://github.com/aws-actions/configure-aws-credentials#readme
+        Source: https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens
         """
+        if not self.has_ids:
+            return f"repo:{self.name}"
         return f"repo:{self.owner}@{self.owner_id}/{self.repository}@{self.repository_id}"
+
+    @property
+    def name(self) -> str:
+        """Return OWNER/NAME."""
+        return f"{self.owner}/{self.repository}"
 
 
 def commit() -> str:
@@ -39,9 +53,10 @@ def commit() -> str:
 
 
 def subject(repository: str | None) -> Subject:
-    """Ask GitHub, through its own command `gh`, for the ids of OWNER/NAME (default: this checkout's).
+    """Ask GitHub, through its own command `gh`, how tokens name OWNER/NAME (default: this checkout's).
 
-    Raises DeployerError when `gh` is missing or not signed in.
+    Raises DeployerError when `gh` is missing or not signed in, or when the repository makes the subject of
+    its tokens from a template of its own.
     """
     path = f"repos/{repository}" if repository else "repos/{owner}/{repo}"
     answer = _run("gh", "api", path)
@@ -52,11 +67,25 @@ def subject(repository: str | None) -> Subject:
             hint="gh auth login, or pass --subject OWNER@OWNER_ID/NAME@REPOSITORY_ID",
         )
     found = json.loads(answer)
-    return Subject(found["owner"]["login"], str(found["owner"]["id"]), found["name"], str(found["id"]))
+    named = Subject(found["owner"]["login"], str(found["owner"]["id"]), found["name"], str(found["id"]))
+    custom = f"repos/{named.name}/actions/oidc/customization/sub"
+    told = json.loads(_run("gh", "api", "-H", f"X-GitHub-Api-Version: {_API}", custom) or "{}")
+    if told.get("use_default") is False:
+        claims = ", ".join(told.get("include_claim_keys", [])) or "a template"
+        raise DeployerError(
+            f"`{named.name}` makes the subject of its tokens itself",
+            found=f"found {claims}, expected GitHub's default",
+            hint=f"gh api -X PUT {custom} -F use_default=true",
+        )
+    # Where GitHub does not say, the repository is a new one: every generated repository is.
+    return replace(named, has_ids=told.get("use_immutable_subject") is not False)
 
 
-def parse_subject(text: str) -> Subject:
-    """Read OWNER@OWNER_ID/NAME@REPOSITORY_ID. Raises DeployerError when it is not of that form."""
+def parse_subject(text: str, *, has_ids: bool = True) -> Subject:
+    """Read OWNER@OWNER_ID/NAME@REPOSITORY_ID. Raises DeployerError when it is not of that form.
+
+    `has_ids` says whether the tokens name the ids; the repository's own is needed in any case.
+    """
     owner, _, repository = text.partition("/")
     parts = (*owner.partition("@")[::2], *repository.partition("@")[::2])
     if not all(parts) or not parts[1].isdigit() or not parts[3].isdigit():
@@ -65,7 +94,44 @@ def parse_subject(text: str) -> Subject:
             found=f"found `{text}`, expected OWNER@OWNER_ID/NAME@REPOSITORY_ID",
             hint="gh api repos/OWNER/NAME --jq '.owner.id,.id'",
         )
-    return Subject(*parts)
+    return Subject(*parts, has_ids=has_ids)
+
+
+class Gh:
+    """GitHub's own command, signed in as whoever uses this machine."""
+
+    def unusable(self) -> str:
+        """Return why it cannot be used, or an empty text."""
+        try:
+            done = _called("gh", "auth", "status")
+        except (OSError, subprocess.TimeoutExpired):
+            return "`gh` is not installed"
+        return "" if done.returncode == 0 else "`gh` is not signed in"
+
+    def read(self, path: str) -> Any:
+        """Return GitHub's answer as data, None where there is nothing of that name (404).
+
+        Raises DeployerError when it is refused or does not answer.
+        """
+        try:
+            done = _called("gh", "api", path)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise DeployerError("GitHub did not answer", found=str(error), hint="gh auth status") from error
+        if done.returncode == 0:
+            return json.loads(done.stdout)
+        if "HTTP 404" in done.stderr:
+            return None
+        raise DeployerError(
+            f"GitHub refuses `{path}`", found=done.stderr.strip()[:500], hint="gh auth status"
+        )
+
+    def call(self, words: Sequence[str]) -> str:
+        """Carry a command out; return why it failed, or an empty text."""
+        try:
+            done = _called("gh", *words)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return str(error)
+        return "" if done.returncode == 0 else done.stderr.strip()[:500] or f"exit {done.returncode}"
 
 
 def rollout_id(environ: Mapping[str, str]) -> str:
@@ -87,9 +153,13 @@ def run_url(environ: Mapping[str, str]) -> str:
     return f"{server}/{repository}/actions/runs/{environ['GITHUB_RUN_ID']}"
 
 
+def _called(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
 def _run(*command: str) -> str | None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = _called(*command)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

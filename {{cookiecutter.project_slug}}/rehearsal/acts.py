@@ -20,16 +20,17 @@ from testbed.smoke_tests import SmokeReport
 
 
 def first_release(stage: Stage) -> Act:
-    """Act 1: both stacks, the image from build to push, and the owner's smoke tests through the alias."""
+    """Act 1: roles, stack, the image from build to push, and the owner's smoke tests through the alias."""
     script = Script(
         "1. First release",
-        "Both stacks are created, the function is released, and the tests of smoke/ call its alias.",
+        "The account is set up, the function is released, and the tests of smoke/ call its alias.",
         "smoke tests passed",
     )
     begin(stage, script)
     started = stage.clock.now()
     jobs = stage.product.jobs
-    jobs.obey(command(stage, script, "bootstrap", "bootstrap", "--subject", jobs.subject, "--yes").output)
+    about = ("--subject", jobs.subject, "--print-github", "--yes")
+    jobs.obey(command(stage, script, "bootstrap", "bootstrap", *about).output)
     uri = prepare(stage, script, "the first release", scan=True)
     applied = command(stage, script, "apply", "apply", "--env", ENVIRONMENT, "--image", uri)
     report = _smoke_tests(stage, script, applied.value("version"))

@@ -25,7 +25,9 @@ OWNER = "rehearsal@1"
 REPOSITORY_ID = "2"
 MAIN = "refs/heads/main"
 STACK_ROLE = "AWS_STACK_ROLE_ARN"
-_VARIABLE = re.compile(r"^\s*gh variable set (\w+)(?: --env (\S+))? --body (\S+)\s*$", re.MULTILINE)
+_VARIABLE = re.compile(
+    r"^\s*gh variable set (\w+)(?: --env (\S+))? --body (\S+)(?: --repo \S+)?\s*$", re.MULTILINE
+)
 # What a person types with an administrator's credentials; every other command is a workflow's.
 _BY_HAND = ("bootstrap", "gameday")
 

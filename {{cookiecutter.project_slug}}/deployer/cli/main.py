@@ -8,10 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from deployer import github
 from deployer.aws.client import AwsFactory, connect
-from deployer.cli import account, commands, image_commands, smoke_commands
-from deployer.cli import bootstrap as bootstrapping
+from deployer.cli import account, bootstrap_command, commands, image_commands, smoke_commands
 from deployer.cli import prune as pruning
 from deployer.cli.options import (
     ASKED,
@@ -87,37 +85,7 @@ def settings(ctx: typer.Context, config: ConfigPath = SETTINGS) -> int:
     return image_commands.settings(context_of(ctx, PRODUCTION, config))
 
 
-@app.command()
-def bootstrap(
-    ctx: typer.Context,
-    config: ConfigPath = SETTINGS,
-    repository: Annotated[
-        str | None, typer.Option(help="OWNER/NAME on GitHub; default: this checkout's.")
-    ] = None,
-    subject: Annotated[
-        str | None, typer.Option(help="OWNER@OWNER_ID/NAME@REPOSITORY_ID, without asking gh.")
-    ] = None,
-    oidc_provider: Annotated[
-        str, typer.Option(help="ARN of the account's GitHub OIDC provider; default: looked up.")
-    ] = "",
-    env: Annotated[
-        Literal["staging", "production"] | None,
-        typer.Option("--env", help="Only the roles of this environment."),
-    ] = None,
-    registry: Annotated[
-        bool, typer.Option("--registry", help="Only the image repository and its roles.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before changing the account.")] = False,
-) -> int:
-    """Create image repository and roles in the AWS account, once (needs an administrator)."""
-    if env and registry:
-        raise typer.BadParameter("--env and --registry name different parts; run the command once for each")
-    found = github.parse_subject(subject) if subject else github.subject(repository)
-    return bootstrapping.bootstrap(
-        context_of(ctx, env or PRODUCTION, config),
-        bootstrapping.Wanted(found, oidc_provider, "registry" if registry else env),
-        confirm=lambda: yes or typer.confirm("change the account?"),
-    )
+app.command("bootstrap")(bootstrap_command.bootstrap)
 
 
 @app.command()

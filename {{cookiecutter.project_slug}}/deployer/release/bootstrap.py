@@ -137,6 +137,17 @@ def provider(stack: StackState | None, existing: str, *, planned: str) -> str:
     return existing or planned
 
 
+def expected_outputs(config: Config, part: Part, holder: Holder) -> dict[str, str]:
+    """Return the outputs that a part's stack will have, by the names that all roles follow."""
+    name, region = config.function.name, config.function.region
+    prefix = f"arn:{holder.partition}:iam::{part.account}:role/{name}"
+    if not part.environment:
+        return {f"{role}RoleArn": f"{prefix}-{role.lower()}-{region}" for role in ("Push", "Prune")}
+    only_staging = ("Smoke", "Gameday") if part.environment == "staging" else ()
+    roles = ("Deploy", "Stack", "Plan", "Rollback", "Prune", *only_staging)
+    return {f"{role}RoleArn": f"{prefix}-{part.environment}-{role.lower()}-{region}" for role in roles}
+
+
 def variables(part: Part, outputs: Mapping[str, str]) -> list[Variable]:
     """Return what GitHub has to know of a part, in the order in which it is to be told.
 
