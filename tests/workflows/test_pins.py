@@ -215,6 +215,30 @@ def test_rule_refuses_the_mutant(mutant: Mutant) -> None:
     assert any(mutant.finding in finding for finding in mutant.rule(files)), mutant.rule(files)
 
 
+# What `deployer build`, `scan` and `push` may be told by the environment about images, read from their source.
+OVERRIDES = sorted(
+    set(
+        re.findall(
+            r'environ\.get\("((?!GITHUB_)\w+)"',
+            (GENERATED / "deployer/cli/image_commands.py").read_text(encoding="utf-8"),
+        )
+    )
+    | {"DOCKER"}
+)
+
+
+@pytest.mark.parametrize("name", OVERRIDES)
+@pytest.mark.parametrize("path", [path for path in read(INSIDE) if path.startswith(".github/workflows/")])
+def test_no_override_is_left_to_a_workflow(path: str, name: str) -> None:
+    """Each variable that replaces something pinned is found in each workflow that sets it."""
+    files = read(INSIDE)
+    changed = re.sub(r"(?m)^jobs:\n", f"env: {{ {name}: other }}\njobs:\n", files[path], count=1)
+    assert changed != files[path]
+    assert rules.no_workflow_replaces_an_image({**files, path: changed}) == [
+        f"{path}: `{name}` takes the place of what a file pins"
+    ]
+
+
 @pytest.mark.parametrize("folder", ["", INSIDE], ids=["template", "generated"])
 def test_every_directory_is_needed(folder: str) -> None:
     """Without any one of the directories in the settings something is left behind, and named."""

@@ -20,8 +20,8 @@ Rule = Callable[[Files], list[str]]
 SETTINGS = ".github/dependabot.yml"
 MAX_LOCK_BYTES = 500_000  # the bot leaves larger ones alone, without a word
 IMAGE = re.compile(r"(?<![\w./:-])([a-z\d][\w.-]*(?:/[\w.-]+)*(?::[\w.-]+)?@sha256:[0-9a-f]{64})")
-# What a program of ours takes an image, or the scanner's database, from instead of the file that pins it.
-REPLACEMENTS = re.compile(r"\b(?:BASE_IMAGE|TRIVY_\w+)\b")
+# What a program of ours takes an image, the scanner's database or the Docker client from, instead of what is pinned.
+REPLACEMENTS = re.compile(r"\b(?:BASE_IMAGE|DOCKER|TRIVY_\w+)\b")
 
 
 class Pin(NamedTuple):
