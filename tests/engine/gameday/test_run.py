@@ -11,12 +11,23 @@ from typing import Any
 import pytest
 
 from deployer.canary import marker as markers
+from deployer.cli.main import main
 from deployer.errors import DeployerError, Exit
 from deployer.gameday import plan as plans
 from deployer.gameday.run import How, run
 from deployer.model import AlarmState, AliasWrite
 from deployer.rollout import preflight
-from engine.gameday.staging import DESCRIPTION, FUNCTION, GUARD_ARN, LIVE, Staging, context_of, on_clock
+from engine.gameday.staging import (
+    DESCRIPTION,
+    FUNCTION,
+    GUARD_ARN,
+    LIVE,
+    SETTINGS,
+    Port,
+    Staging,
+    context_of,
+    on_clock,
+)
 
 
 def play(folder: Path, aws: Staging, how: How | None = None, environment: str = "staging") -> Exit:
@@ -207,6 +218,38 @@ def test_production_is_refused_unless_forced(tmp_path: Path, capsys: pytest.Capt
     assert (caught.value.exit_code, aws.calls) == (Exit.REFUSED, [])
     assert play(tmp_path, aws, How(force="asked by the board"), "production") == Exit.DONE
     assert "forced     asked by the board" in capsys.readouterr().out
+
+
+def test_another_driver_has_no_such_net(tmp_path: Path) -> None:
+    """With CodeDeploy there is neither gate nor guard, and nothing is tried."""
+    context = context_of(
+        tmp_path, aws := Staging(), settings=SETTINGS + '[environments.staging]\ndriver = "codedeploy"\n'
+    )
+    with pytest.raises(DeployerError, match="neither gate nor guard") as caught:
+        run(context, How(), background=on_clock)
+    assert caught.value.exit_code == Exit.REFUSED
+    assert not {"UpdateAlias", "UpdateFunctionConfiguration"} & set(aws.calls)
+
+
+def test_the_command_is_for_staging(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without `--env` it is staging's, and where the job says production it is refused on the command line."""
+    aws = Staging()
+    context_of(tmp_path, aws)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DEPLOY_ENV", raising=False)
+    environments: list[str] = []
+
+    def connect(_config: object, environment: str) -> Any:
+        environments.append(environment)
+        return Port(aws)
+
+    assert main(["gameday", "--repair"], clock=aws.clock, aws=connect) == Exit.DONE
+    assert environments == ["staging"]
+    monkeypatch.setenv("DEPLOY_ENV", "production")
+    assert main(["gameday"], clock=aws.clock, aws=connect) == Exit.REFUSED
+    assert "hint: deployer gameday --env staging" in capsys.readouterr().err
 
 
 RUNNING = "[lc1 id=7.1 from=40 to=41 step=1/2 at=1763711900 plan=9c1e st=run]"

@@ -47,6 +47,13 @@ def run(context: Context, how: How, background: Background = in_thread) -> Exit:
         if not versions.repair(around, say):
             say("nothing to repair: no game day left anything")
         return Exit.DONE
+    if context.config.environment(context.environment).driver == "codedeploy":
+        raise DeployerError(
+            "there is neither gate nor guard to try",
+            found='found driver = "codedeploy", expected one of ours',
+            hint="docs/drivers.md: CodeDeploy has alarms alone",
+            exit_code=Exit.REFUSED,
+        )
     probe = samples.load_probe(context.root)
     _check_calm(aws)
     if versions.repair(around, say):
@@ -103,7 +110,7 @@ def _prepared(
 ) -> trial.GameDay:
     """Check what a game day needs before it changes anything. Raises DeployerError (exit 5)."""
     alias = aws.alias()
-    record.written_down("0000000000.0-guard", alias)  # refuses a description without room
+    record.written_down("00000000000.0-guard", alias)  # refuses a description without room
     if around.guard is None:
         raise DeployerError(
             "there is no guard to try",
