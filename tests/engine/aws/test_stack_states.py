@@ -228,3 +228,19 @@ def test_a_right_that_a_stack_role_lacks_is_named(stack, stub):
         "deployer bootstrap --env staging; section `stack` of infra/permissions.yaml, or the stack role in "
         "infra/bootstrap.yaml, must grant it; then release again"
     )
+
+
+def test_every_page_of_a_change_set_is_read(stack, stub):
+    """What a large change set touches may stand on a later page, the alias as well."""
+
+    def page(name):
+        change = {"Action": "Modify", "LogicalResourceId": name, "ResourceType": "AWS::Lambda::Alias"}
+        return {"Status": "CREATE_COMPLETE", "Changes": [{"ResourceChange": change}]}
+
+    stub.add_response("create_change_set", CREATED)
+    stub.add_response("describe_change_set", {**page("Function"), "NextToken": "more"})
+    asked = {"ChangeSetName": CHANGE_SET, "StackName": "s", "NextToken": "more"}
+    stub.add_response("describe_change_set", page("LiveAlias"), asked)
+    proposed = stack.propose("template", {}, exists=True)
+    assert proposed.resources == {"Function", "LiveAlias"}
+    assert len(proposed.changes) == 2

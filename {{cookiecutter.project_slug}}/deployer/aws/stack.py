@@ -129,7 +129,7 @@ class Stack:
                 found=found,
                 hint="cfn-lint infra/service.yaml infra/bootstrap.yaml",
             )
-        changes = described.get("Changes", [])
+        changes = self._changes(created["Id"], described)
         return ChangeSet(
             created["Id"],
             created["StackId"],
@@ -137,6 +137,20 @@ class Stack:
             is_first=not exists,
             resources=frozenset(change["ResourceChange"]["LogicalResourceId"] for change in changes),
         )
+
+    def _changes(self, identifier: str, first: Any) -> list[Any]:
+        """Return the changes of all pages, of which `first` is the first.
+
+        Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeChangeSet.html
+        """
+        changes, page = list(first.get("Changes", [])), first
+        while token := page.get("NextToken"):
+            with translated("reading the change set"):
+                page = self._client.describe_change_set(
+                    ChangeSetName=identifier, StackName=self.name, NextToken=token
+                )
+            changes += page.get("Changes", [])
+        return changes
 
     def discard(self, change_set: ChangeSet) -> None:
         """Delete a change set that is not to be carried out."""
