@@ -11,6 +11,7 @@ import errno
 import hashlib
 import importlib
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -437,6 +438,37 @@ def adopt(root: Path, arguments: list[str]) -> int:
     return 0
 
 
+def outdated(root: Path, _: list[str]) -> int:
+    """Compare the template's commit in .cruft.json with the newest one of the template."""
+    try:
+        made_from = json.loads((root / ".cruft.json").read_text(encoding="utf-8"))
+        template, commit = made_from["template"], made_from["commit"]
+    except (OSError, ValueError, KeyError) as error:
+        raise SetupError(
+            "it is not known which template this repository follows",
+            f"found: {error!r}",
+            "`cruft link TEMPLATE` writes .cruft.json",
+        ) from error
+    command = ["git", "ls-remote", template, made_from.get("checkout") or "HEAD"]
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    asked = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    newest = asked.stdout.partition("\t")[0]
+    if asked.returncode or not newest:
+        raise SetupError(
+            "the template could not be asked for its newest commit",
+            f"git said: {(asked.stderr.strip().splitlines() or ['nothing'])[-1]}",
+            f"check that `{' '.join(command)}` works",
+        )
+    if newest != commit:
+        raise SetupError(
+            "the template has moved on",
+            f"found {commit[:12]} here, the newest is {newest[:12]}",
+            "`cruft diff` shows what the template has changed, `cruft update` takes it",
+        )
+    say(f"outdated: this repository is as new as its template, {commit[:12]}")
+    return 0
+
+
 def lint_here(root: Path, _: list[str]) -> int:
     """Run the linters on this checkout."""
     ensure(root, TOOLS)
@@ -458,6 +490,7 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
     "rehearse": (rehearse, "play releases, a bad one included, against a local AWS"),
     "verify": (verify, "compare the template's files with what it generated"),
     "adopt": (adopt, 'keep a changed file of the template: adopt PATH --reason "..."'),
+    "outdated": (outdated, "compare the template's commit in .cruft.json with its newest one"),
     "lock": (lambda root, _: lock(root), "compile requirements/*.in to hash-locked *.txt (needs uv)"),
     "clean": (lambda root, _: clean(root), "remove the environments and everything built"),
     "run": (run, "run a program of .venv, or the deployer alone in a fresh clone: run deployer plan"),

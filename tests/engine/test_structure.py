@@ -52,7 +52,14 @@ PURE = {
     ),
     *("release.bootstrap", "release.merge", "release.permissions", "release.plan", "release.prune"),
     "release.template",
-    *("report.text", "report.mermaid", "drivers.handover", "drivers.codedeploy", "drivers.costs"),
+    *(
+        "report.text",
+        "report.mermaid",
+        "report.watch",
+        "drivers.handover",
+        "drivers.codedeploy",
+        "drivers.costs",
+    ),
     *("gameday.plan", "gameday.record", "gameday.chain", "gameday.findings"),
 }
 HOMES = {
@@ -60,7 +67,7 @@ HOMES = {
     "botocore": {"aws.client", "aws.errors", "aws.credentials", "aws.stack", "aws.tries"},
     "subprocess": {"image.docker", "github", "drivers.package"},
     "rich": {"report.console"},
-    "typer": {"cli.main", "cli.bootstrap_command", "cli.options", "cli.rollout"},
+    "typer": {"cli.main", "cli.bootstrap_command", "cli.options", "cli.rollout", "cli.watch"},
     "time": {"clock"},
     "testbed": {"cli.smoke_commands"},
     "requests": set(),

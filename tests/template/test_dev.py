@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from generating import GENERATED, ROOT
+from generating import GENERATED, ROOT, commit
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in for uv is a POSIX script")
 
@@ -397,3 +398,37 @@ def test_make_is_the_same_command(checkout: Checkout) -> None:
     outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     made = subprocess.run(command, cwd=checkout.path, env=outside, text=True, capture_output=True, check=True)
     assert made.stdout == checkout.dev("help").stdout
+
+
+@pytest.fixture
+def follower(checkout: Checkout, tmp_path: Path) -> Checkout:
+    """Return a checkout made from the newest commit of a template that lies beside it."""
+    template = tmp_path / "template"
+    subprocess.run(["git", "init", "--quiet", str(template)], check=True)
+    said = {"template": str(template), "commit": commit(template, "first"), "checkout": None}
+    (checkout.path / ".cruft.json").write_text(json.dumps(said))
+    return checkout
+
+
+def test_a_repository_as_new_as_its_template_is_not_outdated(follower: Checkout) -> None:
+    """`outdated` asks the template for its newest commit, installs nothing, and compares."""
+    result = follower.dev("outdated")
+    assert result.returncode == 0, result.stderr
+    assert follower.log == []
+
+
+def test_a_template_that_has_moved_is_told(follower: Checkout, tmp_path: Path) -> None:
+    """After a commit to the template the error names both commits and how to follow."""
+    newest = commit(tmp_path / "template", "second")
+    first, second, third = error_of(follower.dev("outdated"))
+    assert first == "error: the template has moved on"
+    assert newest[:12] in second
+    assert "`cruft update`" in third
+
+
+def test_a_template_that_cannot_be_asked_is_no_good_news(follower: Checkout, tmp_path: Path) -> None:
+    """A template that is gone, and a repository that follows none, are errors of their own."""
+    shutil.rmtree(tmp_path / "template")
+    assert error_of(follower.dev("outdated"))[0].endswith("could not be asked for its newest commit")
+    (follower.path / ".cruft.json").unlink()
+    assert "which template this repository follows" in error_of(follower.dev("outdated"))[0]

@@ -45,7 +45,7 @@ def test_outputs_are_set() -> None:
     """Every output of a step that a workflow reads is one the deployer sets."""
     read = set(re.findall(r"steps\.\w+\.outputs\.(\w+)", "".join(WORKFLOWS.values())))
     assert read == {"region", "runner", "config_digest"} | {
-        *("image_uri", "image_repository", "image_sha256", "version", "smoke_target")
+        *("image_uri", "image_repository", "image_sha256", "run_id", "version", "smoke_target")
     }
     assert read <= set(re.findall(r'set_output\("(\w+)"', DEPLOYER))
 

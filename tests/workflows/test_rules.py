@@ -15,7 +15,8 @@ from rules.reading import CI, DEPLOY
 
 ROOT = GENERATED
 ROLLBACK = reading.WORKFLOWS + "rollback.yml"
-CONTROL = reading.WORKFLOWS + "control.yml"
+CONTROL, WATCH = reading.WORKFLOWS + "control.yml", reading.WORKFLOWS + "watch.yml"
+PRUNE = reading.WORKFLOWS + "prune.yml"
 GAMEDAY = reading.WORKFLOWS + "gameday.yml"
 SETUP, ASSUME_ROLE = reading.ACTIONS + "setup/action.yml", reading.ACTIONS + "assume-role/action.yml"
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
@@ -179,6 +180,13 @@ MUTANTS = {
         "contents: read # checkout",
         "contents: write # tags",
         "grants ('contents', 'write')",
+    ),
+    "who writes issues may become a role": Mutant(
+        rules.permissions_are_minimal,
+        WATCH,
+        "      issues: write # the one issue of the watch\n",
+        "      id-token: write # look as well\n      issues: write # the one issue of the watch\n",
+        "may write to people and become a role",
     ),
     "a job gets an id-token it has no use for": Mutant(
         rules.permissions_are_minimal,
@@ -540,6 +548,13 @@ MUTANTS = {
         "group: control-${{ inputs.environment }}-${{ inputs.reason }}",
         "reason decides something, and is free text",
     ),
+    "what is deleted is free text": Mutant(
+        credentials.people_choose_from_a_list,
+        PRUNE,
+        "        type: boolean\n        default: false\n",
+        "        type: string\n",
+        "delete decides something, and is free text",
+    ),
     "the database is an old one": Mutant(
         release.gate_comes_first,
         DEPLOY,
@@ -602,6 +617,27 @@ MUTANTS = {
         '"${{ vars.AWS_ROLLBACK_ROLE_ARN }}"',
         "arn:aws:iam::123456789012:role/admin",
         "expected AWS_ROLLBACK_ROLE_ARN",
+    ),
+    "staging's role works on production's versions": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        PRUNE,
+        "DEPLOY_ENV: staging",
+        "DEPLOY_ENV: production",
+        "works on production with the role of staging",
+    ),
+    "staging's versions are removed by production's role": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        PRUNE,
+        '"${{ vars.AWS_STAGING_PRUNE_ROLE_ARN }}"',
+        '"${{ vars.AWS_PRODUCTION_PRUNE_ROLE_ARN }}"',
+        "expected AWS_STAGING_PRUNE_ROLE_ARN",
+    ),
+    "the watch may deploy": Mutant(
+        credentials.roles_are_those_of_the_environment,
+        WATCH,
+        'role: "${{ vars.AWS_PLAN_ROLE_ARN }}"',
+        'role: "${{ vars.AWS_DEPLOY_ROLE_ARN }}"',
+        "expected AWS_PLAN_ROLE_ARN",
     ),
     "nobody is told which role is missing": Mutant(
         credentials.roles_are_those_of_the_environment,

@@ -81,6 +81,23 @@ def subject(repository: str | None) -> Subject:
     return replace(named, has_ids=told.get("use_immutable_subject") is not False)
 
 
+def ask(*words: str) -> str:
+    """Ask GitHub through its own command `gh` and return what it prints. Raises DeployerError."""
+    try:
+        done = subprocess.run(["gh", *words], capture_output=True, text=True, check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DeployerError(
+            "`gh` cannot be run", found=str(error), hint="install gh, then gh auth login"
+        ) from error
+    if done.returncode != 0:
+        raise DeployerError(
+            f"GitHub refused `gh {' '.join(words[:2])}`",
+            found=done.stderr.strip() or f"exit code {done.returncode}",
+            hint="gh auth status",
+        )
+    return done.stdout.strip()
+
+
 def parse_subject(text: str, *, has_ids: bool = True) -> Subject:
     """Read OWNER@OWNER_ID/NAME@REPOSITORY_ID. Raises DeployerError when it is not of that form.
 

@@ -23,6 +23,7 @@ from deployer.config import Config, parse
 from deployer.errors import DeployerError
 from deployer.image import findings
 from deployer.image import scan as scanner
+from deployer.image import scanner as confined
 from deployer.image.build import BuiltImage
 from engine.image import trivy_fixture as fixture
 from engine.image.conftest import Docker, unavailable
@@ -54,7 +55,7 @@ class Gate:
         self.accepted = folder / "scan-ignore.yaml"
         self.accepted.write_text("vulnerabilities: []\n", encoding="utf-8")
         self.cache = fixture.write_database(folder / "cache")
-        self.options = scanner.Options(root=folder, image=image, cache_dir=self.cache, download=False)
+        self.options = confined.Options(root=folder, image=image, cache_dir=self.cache, download=False)
         self.said: list[str] = []
         self.given_image(GOOD)
 
@@ -324,14 +325,14 @@ def test_scanner_without_a_digest_is_refused(gate: Gate, name: str) -> None:
 def test_pin_is_a_digest() -> None:
     """The scanner's pin is one FROM line with version and digest."""
     assert re.fullmatch(
-        r"ghcr\.io/aquasecurity/trivy:\d+\.\d+\.\d+@sha256:[0-9a-f]{64}", scanner.pinned(GENERATED)
+        r"ghcr\.io/aquasecurity/trivy:\d+\.\d+\.\d+@sha256:[0-9a-f]{64}", confined.pinned(GENERATED)
     )
 
 
 def test_list_in_the_repository_is_in_order() -> None:
     """The repository's own list of accepted findings satisfies its rules today."""
-    text = (GENERATED / scanner.ACCEPTED).read_text(encoding="utf-8")
-    findings.check_accepted(text, name=scanner.ACCEPTED.name, today=NOW.date())
+    text = (GENERATED / confined.ACCEPTED).read_text(encoding="utf-8")
+    findings.check_accepted(text, name=confined.ACCEPTED.name, today=NOW.date())
 
 
 # The download.
@@ -501,9 +502,9 @@ def test_each_protection_is_needed(
     robbery: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch, left_out: str, gain: str
 ) -> None:
     """With one protection left out the same scanner gets something, so the test above would see it."""
-    options = " ".join(scanner.BLIND)
+    options = " ".join(confined.BLIND)
     assert left_out in options
-    monkeypatch.setattr(scanner, "BLIND", options.replace(left_out, "").split())
+    monkeypatch.setattr(confined, "BLIND", options.replace(left_out, "").split())
     assert robbery()[gain]
 
 
@@ -533,3 +534,75 @@ def test_docker_is_called_exactly_so(gate: Gate, monkeypatch: pytest.MonkeyPatch
     scan = " ".join(blind[0])
     assert f"{gate.image.tar}:/image.tar:ro,z" in scan
     assert scan.endswith(" ".join(scanner.SCAN))
+
+
+# What became known since the release.
+
+
+def kept(gate: Gate) -> scanner.Kept:
+    """Return what a release keeps of the scanned image: its manifest and its inventory."""
+    manifest = json.dumps({"config": {"digest": gate.image.config_digest}}).encode()
+    (gate.out / "manifest.json").write_bytes(manifest)
+    return scanner.Kept(gate.out, hashlib.sha256(manifest).hexdigest())
+
+
+def rescan(gate: Gate, of: scanner.Kept) -> findings.ScanResult:
+    """Scan the inventory again, as the watch does, and see that it says when it was made."""
+    result, made_at = scanner.rescan(settings(), of, options=gate.options, now=NOW, say=gate.said.append)
+    assert abs(datetime.now(UTC) - made_at) < timedelta(hours=1)
+    return result
+
+
+def test_a_vulnerability_that_became_known_is_found_in_the_inventory(gate: Gate) -> None:
+    """The inventory alone is enough to find what is wrong with a live image, and the cure."""
+    gate.given_image(VULNERABLE)
+    gate.scan()
+    gate.out.joinpath("image.tar").unlink()
+    result = rescan(gate, kept(gate))
+    assert result.status == "vulnerable"
+    assert [finding.id for finding in result.blocking] == [fixture.FIXED]
+
+
+def test_a_good_inventory_stays_clean(gate: Gate) -> None:
+    """Nothing is found where nothing became known, and both kinds of package were looked at."""
+    gate.scan()
+    result = rescan(gate, kept(gate))
+    findings.require_clean(result)
+    assert "1 system and 1 Python packages looked at" in result.reason
+
+
+def test_an_accepted_finding_is_accepted_until_its_end(gate: Gate) -> None:
+    """The inventory is judged with scan-ignore.yaml; an entry whose end has passed is an error."""
+    gate.given_image(VULNERABLE)
+    gate.scan()
+    gate.given_accepted(days=1)
+    assert rescan(gate, kept(gate)).status == "clean"
+    gate.given_accepted(days=-1)
+    with pytest.raises(DeployerError, match=r"scan-ignore\.yaml"):
+        rescan(gate, kept(gate))
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "scan/sbom.cdx.json"])
+def test_another_images_inventory_says_nothing(name: str, gate: Gate) -> None:
+    """Manifest and inventory must be those of the live image; a missing one is named with the artifact."""
+    gate.scan()
+    release = kept(gate)
+    path = gate.out / name
+    path.write_text(path.read_text().replace(gate.image.config_digest, f"sha256:{'0' * 64}"))
+    with pytest.raises(DeployerError, match="is another image's"):
+        rescan(gate, release)
+    path.unlink()
+    with pytest.raises(DeployerError, match="cannot be read") as caught:
+        rescan(gate, release)
+    assert f"release-{release.sha256}" in caught.value.hint
+
+
+def test_a_rescan_without_database_is_not_clean(gate: Gate) -> None:
+    """Without a database nothing was looked at, and nobody is told that all is well."""
+    gate.scan()
+    release = kept(gate)
+    shutil.rmtree(gate.cache)
+    result = rescan(gate, release)
+    assert result.status == "not-scanned"
+    with pytest.raises(DeployerError):
+        findings.require_clean(result)

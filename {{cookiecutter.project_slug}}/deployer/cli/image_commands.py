@@ -15,6 +15,7 @@ from deployer.image import attestation, findings
 from deployer.image import build as image
 from deployer.image import push as pushing
 from deployer.image import scan as scanner
+from deployer.image.scanner import Options
 
 _RUNNERS = {"arm64": "ubuntu-24.04-arm", "x86_64": "ubuntu-24.04"}
 
@@ -45,7 +46,7 @@ def build(context: Context) -> Exit:
 def scan(context: Context, *, download: bool) -> Exit:
     """Scan the saved image and output its config digest; exit 1 unless the scanner found it clean."""
     cache_dir = os.environ.get("TRIVY_CACHE_DIR")
-    options = scanner.Options(
+    options = Options(
         image=os.environ.get("TRIVY_IMAGE") or None,
         cache_dir=Path(cache_dir) if cache_dir else None,
         download=download,

@@ -26,6 +26,7 @@ from deployer.cli.options import (
     context_of,
 )
 from deployer.cli.rollout import rollout_app
+from deployer.cli.watch import watch_app
 from deployer.clock import Clock, SystemClock
 from deployer.drivers import start as driver_commands
 from deployer.errors import DeployerError, Exit
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(rollout_app, name="rollout")
+app.add_typer(watch_app, name="watch")
 
 
 def main(argv: list[str], *, clock: Clock | None = None, aws: AwsFactory = connect) -> int:

@@ -27,6 +27,11 @@ ROLES = {
     "deploy.yml production-plan": ("production-plan", "AWS_PLAN_ROLE_ARN"),
     "deploy.yml production": ("production", "AWS_DEPLOY_ROLE_ARN"),
     "rollback.yml rollback": ("${{ inputs.environment }}-rollback", "AWS_ROLLBACK_ROLE_ARN"),
+    "watch.yml staging": ("staging-plan", "AWS_PLAN_ROLE_ARN"),
+    "watch.yml production": ("production-plan", "AWS_PLAN_ROLE_ARN"),
+    "prune.yml staging": ("prune", "AWS_STAGING_PRUNE_ROLE_ARN"),
+    "prune.yml production": ("prune", "AWS_PRODUCTION_PRUNE_ROLE_ARN"),
+    "prune.yml images": ("prune", "AWS_PRUNE_ROLE_ARN"),
     "control.yml control": ("${{ inputs.environment }}-rollback", "AWS_ROLLBACK_ROLE_ARN"),
     "gameday.yml gameday": ("staging-gameday", "AWS_GAMEDAY_ROLE_ARN"),
 }
@@ -92,10 +97,12 @@ def roles_are_those_of_the_environment(files: Files) -> list[str]:
         if roles != [f"${{{{ vars.{role} }}}}"]:
             found.append(f"{place}: becomes {roles}, expected {role}")
         found += _variables(place, job, role)
-        wanted = str(environment).removesuffix("-plan").removesuffix("-rollback").removesuffix("-gameday")
+        # Versions of both environments go by roles of one GitHub environment.
+        wanted = name.rpartition(" ")[2] if environment == "prune" else str(environment)
+        wanted = wanted.removesuffix("-plan").removesuffix("-rollback").removesuffix("-gameday")
         if (job.get("env") or {}).get("DEPLOY_ENV", wanted) != wanted:
             found.append(f"{place}: works on {job['env']['DEPLOY_ENV']} with the role of {wanted}")
-        runs_deployer = re.search(r"^(exec )?deployer ", reading.commands(job), re.M)
+        runs_deployer = re.search(r"^(exec )?deployer (?!prune --images)", reading.commands(job), re.M)
         if runs_deployer and environment and "DEPLOY_ENV" not in (job.get("env") or {}):
             found.append(f"{place}: does not say which environment it works on")
     return found + [f"{name}: becomes no role" for name in sorted(ROLES.keys() - seen)]
@@ -104,7 +111,8 @@ def roles_are_those_of_the_environment(files: Files) -> list[str]:
 def _variables(place: str, job: reading.Tree, role: str) -> list[str]:
     """Demand of a job that it knows its own role alone, by its own name: the deployer assumes it again."""
     known = {role, "AWS_STACK_ROLE_ARN"} if role == "AWS_DEPLOY_ROLE_ARN" else {role}
-    named = set(re.findall(r"vars\.(AWS_\w+)", str(job)))
+    # A condition may ask whether AWS is set up at all.
+    named = set(re.findall(r"vars\.(AWS_\w+)", str({**job, "if": ""})))
     found = [f"{place}: knows {name} as well" for name in sorted(named - known)]
     for key, value in (job.get("env") or {}).items():
         if key.startswith("AWS_") and value != f"${{{{ vars.{key} }}}}":
@@ -158,7 +166,11 @@ def people_choose_from_a_list(files: Files) -> list[str]:
             continue
         inputs = (workflow["on"]["workflow_dispatch"] or {}).get("inputs") or {}
         chosen = {name for name, about in inputs.items() if about.get("type") in ("choice", "boolean")}
-        asked = set(re.findall(r"inputs\.(\w+)", str([workflow.get("concurrency"), *_places(workflow)])))
+        asked = set(
+            re.findall(
+                r"inputs\.(\w+)", str([workflow.get("concurrency"), workflow.get("env"), *_places(workflow)])
+            )
+        )
         found += [f"{path}: {name} decides something, and is free text" for name in sorted(asked - chosen)]
         environments = (inputs.get("environment") or {}).get("options")
         if environments is not None and set(environments) != {"staging", "production"}:

@@ -29,6 +29,7 @@ ALLOWED_GRANTS = {
     ("security-events", "write"),
     ("attestations", "read"),
     ("attestations", "write"),
+    ("issues", "write"),
 }
 # A game day releases to staging as well: neither may begin while the other is there.
 SHARED_QUEUE = "deploy-staging"
@@ -88,6 +89,8 @@ def permissions_are_minimal(files: Files) -> list[str]:
         found += [f"{place}: grants {grant}" for grant in granted.items() if grant not in ALLOWED_GRANTS]
         if ("id-token" in granted) != bool(reading.roles(job)):
             found.append(f"{place}: id-token and assuming a role do not go together")
+        if {"id-token", "issues"} <= granted.keys():
+            found.append(f"{place}: may write to people and become a role")
     return found
 
 
