@@ -14,16 +14,20 @@ from hypothesis import strategies as st
 
 from deployer.canary import marker as markers
 from deployer.canary import moves
+from deployer.judge.counts import Counts
 from deployer.model import AliasState, Marker, RolloutState, Routing
+from deployer.rollout.guard import Guard
+from engine.around import FakeAlarms
 from infra.guard_source import FUNCTION, FakeLambda, error, load, source
 
 ALARM = f"{FUNCTION}-canary-42"
 RUN = "mine [lc1 id=7.1 from=41 to=42 step=1/2 at=1763712000 plan=9c1e st=run]"
 
 
-def message(alarm: str = ALARM, state: str = "ALARM") -> str:
+def message(alarm: str = ALARM, state: str = "ALARM", description: str | None = None) -> str:
     """Return what CloudWatch publishes when an alarm changes its state."""
-    return json.dumps({"AlarmName": alarm, "NewStateValue": state, "OldStateValue": "OK"})
+    told = {"AlarmName": alarm, "NewStateValue": state, "OldStateValue": "OK"}
+    return json.dumps(told | ({} if description is None else {"AlarmDescription": description}))
 
 
 def deliver(guard: ModuleType, text: str) -> None:
@@ -40,12 +44,11 @@ def fake() -> FakeLambda:
 
 
 def test_guard_needs_only_what_the_runtime_brings() -> None:
-    """Nothing is imported but the standard library and botocore, and the text fits inline."""
+    """Nothing is imported but the standard library and botocore."""
     tree = ast.parse(source())
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in names} - sys.stdlib_module_names == {"botocore"}
-    assert len(source()) <= 4096
 
 
 def test_guard_gives_the_traffic_back(fake: FakeLambda, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,31 +100,89 @@ def test_guard_leaves_everything_else_alone(
 @pytest.mark.parametrize(
     "description",
     [
-        "",
-        "mine",
         RUN.replace("st=run", "st=done"),
         RUN.replace("st=run", "st=rolled-back why=errors"),
         RUN.replace("to=42", "to=43"),
-        RUN.replace("step=1/2", "step=2/2"),
-        RUN.replace("lc1", "lc2"),
-        RUN + " touched",
     ],
 )
 def test_guard_needs_an_active_rollout_of_that_version(fake: FakeLambda, description: str) -> None:
-    """Without a readable marker of an active rollout to exactly that version nothing is written."""
+    """Where the marker can be read and is of another or an ended rollout, nothing is written."""
     fake.given_alias(description, weights={"42": 0.1})
     deliver(load(fake), message())
     assert fake.updates == []
 
 
-@pytest.mark.parametrize("length", [79, 80, 81, 100])
+def test_guard_finds_the_marker_before_a_note(fake: FakeLambda) -> None:
+    """A note typed behind the marker in the console changes nothing, and stays."""
+    fake.given_alias(RUN + " ask Ann first", weights={"42": 0.1})
+    deliver(load(fake), message())
+    assert fake.alias["FunctionVersion"] == "41"
+    text, marker = markers.parse(fake.alias["Description"])
+    assert text == "mine ask Ann first"
+    assert marker is not None
+    assert marker.state is RolloutState.ROLLED_BACK
+
+
+DAMAGED = {
+    "": "",
+    "mine": "mine",
+    RUN.replace("step=1/2", "step=2/2"): "mine",
+    RUN.replace("lc1", "lc2"): RUN.replace("lc1", "lc2"),
+    RUN.removesuffix("]"): RUN.removesuffix("]"),
+    RUN.replace("st=run", "st=nonsense"): "mine",
+}
+
+
+@pytest.mark.parametrize("description", DAMAGED)
+def test_guard_acts_without_the_marker(fake: FakeLambda, description: str) -> None:
+    """Where hands damaged the marker, the alarm's version loses its weight, and people's text stays."""
+    fake.given_alias(description, weights={"42": 0.1})
+    deliver(load(fake), message())
+    assert fake.alias == {"FunctionVersion": "41", "Description": DAMAGED[description]}
+
+
+@pytest.mark.parametrize("description", DAMAGED)
+def test_guard_goes_back_to_what_the_alarm_names(fake: FakeLambda, description: str) -> None:
+    """Without marker and weights the alarm's description names the version to go back to; else nothing is done."""
+    alarms = FakeAlarms()
+    Guard(alarms, FUNCTION, "arn:topic").arm("42", Counts(), stable="41")  # type: ignore[arg-type]
+    fake.given_alias(description, stable="42")
+    deliver(load(fake), message(description="put by somebody else"))
+    assert fake.updates == []
+    deliver(load(fake), message(description=alarms.put[ALARM]["AlarmDescription"]))
+    assert fake.alias["FunctionVersion"] == "41"
+
+
+@pytest.mark.parametrize(
+    ("stable", "weights", "is_back"),
+    [
+        ("41", {"42": 0.0}, False),
+        ("41", {"42": 1.0}, True),
+        ("41", None, False),
+        ("42", {"41": 0.0}, True),
+        ("$LATEST", None, False),
+    ],
+)
+def test_guard_after_hands_in_the_console(
+    fake: FakeLambda, stable: str, weights: dict[str, float] | None, is_back: bool
+) -> None:
+    """Whatever weights somebody set, the guard takes the traffic of the alarm's version, if it has any."""
+    fake.given_alias(RUN, stable=stable, weights=weights)
+    deliver(load(fake), message())
+    assert bool(fake.updates) is is_back
+    if is_back:
+        assert fake.alias["FunctionVersion"] == "41"
+
+
+@pytest.mark.parametrize("length", [80, 81, 178, 179, 180, 181, 182, 190])
 def test_guard_leaves_the_marker_out_where_it_has_no_room(length: int) -> None:
     """People's own text stays whole; without room for the marker the traffic is given back without it."""
     description = "x" * length + " " + RUN.removeprefix("mine ")
     guards = as_the_guard(description, "41", "42")
     assert guards == as_our_own(description, "41", "42")
     assert guards is not None
-    assert ("[lc1" in guards[1]) is (length <= 80)
+    marker = RUN.removeprefix("mine ").replace("st=run", "st=rolled-back")
+    assert ("[lc1" in guards[1]) is (length + 1 + len(marker) <= 256)
 
 
 def test_guard_leaves_a_version_without_traffic_alone(fake: FakeLambda) -> None:
@@ -182,6 +243,7 @@ MARKERS = st.builds(
     plan=st.text("0123456789abcdef", min_size=4, max_size=4),
     state=st.sampled_from(RolloutState),
     since_s=st.integers(0, 90_000),
+    accepted_s=st.integers(0, 90_000),
     why=st.text(max_size=60),
 )
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=90)
@@ -191,9 +253,17 @@ GUARD = load(FakeLambda())
 def as_our_own(description: str, stable: str, canary: str | None) -> tuple[str, str] | None:
     """Return (version, Description) of the rollback the deployer would write, None when it would not."""
     text, marker = markers.parse(description)
-    if marker is None or not marker.is_active or marker.to_version != "42" or "42" not in (stable, canary):
+    if "42" not in (stable, canary):
         return None
     alias = AliasState(Routing(stable, canary, 10 if canary else 0), "r1", text, marker, description)
+    if marker is None:
+        return (
+            None
+            if stable == "42"
+            else (stable, moves.rollback_write(alias, target=stable, reason="").description)
+        )
+    if not marker.is_active or marker.to_version != "42":
+        return None
     write = moves.rollback_write(alias, target=marker.from_version, reason=f"guard: {ALARM}")
     return write.version, write.description
 

@@ -15,6 +15,7 @@ from deployer.model import (
     AlarmState,
     AliasState,
     Evidence,
+    Known,
     Marker,
     OnLowTraffic,
     OnSlow,
@@ -78,6 +79,7 @@ def at_step(step: int, state: RolloutState = RolloutState.RUN, **changes: object
 
 BEGUN = replace(PLAN, is_begun=True)
 OBSERVER = replace(PLAN, only_observes=True)
+KNOWN = Known(at_step(1).marker, at_step(1).routing)
 PAUSED = at_step(1, RolloutState.PAUSE)
 BAKING = at_step(3, RolloutState.BAKE)
 PROMOTES_LITTLE = replace(PLAN, on_low_traffic=OnLowTraffic.PROMOTE)
@@ -135,7 +137,14 @@ SITUATIONS = [
     ("the same rollout of another version is not touched", replace(PLAN, target="43"), at_step(1), OK, 300, Refuse("", "")),
     ("foreign weights are refused", PLAN, AliasState(Routing("41", "40", 5), "r1"), OK, 0, Refuse("", "")),
     ("weights changed by hand are refused", PLAN, at_step(1, routing=Routing("41", "42", 90)), OK, 301, Refuse("", "")),
-    ("weights cleared by hand are refused", PLAN, at_step(1, routing=Routing("41")), OK, 301, Refuse("", "")),
+    ("weights of 100 % by hand are refused", PLAN, at_step(1, routing=Routing("41", "42", 100)), OK, 301, Refuse("", "")),
+    ("an alias on $LATEST is refused", PLAN, at_step(1, routing=Routing("$LATEST")), OK, 301, Refuse("", "")),
+    ("a rollout does not begin on $LATEST", PLAN, AliasState(Routing("$LATEST"), "r1"), OK, 0, Refuse("", "")),
+    ("weights cleared by hand are a way back", PLAN, at_step(1, routing=Routing("41")), OK, 301, Rollback("")),
+    ("a weight of 0 by hand is a way back", PLAN, at_step(1, routing=Routing("41", "42", 0)), OK, 301, Rollback("")),
+    ("a long note leaves the marker no room", PLAN, replace(at_step(1), text="x" * 165), OK, 10, Rollback("")),
+    ("a lost marker whose traffic is still there", replace(PLAN, is_begun=True, known=KNOWN), replace(at_step(1), marker=None), OK, 10, Rollback("")),
+    ("a lost marker and other traffic", replace(PLAN, is_begun=True, known=KNOWN), AliasState(Routing("41", "42", 11), "r1"), OK, 10, Refuse("", "")),
     ("weights Lambda itself shows are waited for", PLAN, replace(BAKING, routing=Routing("42", "41", 100)), OK, 60, Wait(240, "")),
     ("the gates are asked while Lambda moves the weights", PLAN, replace(BAKING, routing=Routing("42", "41", 100)), WORSE, 60, Rollback("")),
     ("steps changed on the way are refused", replace(PLAN, final_bake_s=121), at_step(1), OK, 10, Refuse("", "")),

@@ -50,8 +50,36 @@ def test_what_is_not_a_marker_is_none(description):
 
 def test_text_that_leaves_no_room_is_refused():
     """The people's own words are never cut to make room."""
-    with pytest.raises(ValueError, match="81 characters"):
-        marker.render("x" * 81, RUNNING)
+    room = 256 - len(marker.render("", RUNNING)) - 1
+    assert marker.parse(marker.render("x" * room, RUNNING))[1] == RUNNING
+    with pytest.raises(ValueError, match=f"{room + 1} characters"):
+        marker.render("x" * (room + 1), RUNNING)
+
+
+def test_room_is_left_up_to_the_end():
+    """What leaves room for a rollout's first marker may leave none for its last: that is asked beforehand."""
+    assert marker.leaves_room("x" * marker.MAX_TEXT, RUNNING)
+    assert marker.render("x" * 150, RUNNING)
+    assert not marker.leaves_room("x" * 150, RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("before", "behind", "text"),
+    [
+        ("", "", ""),
+        ("mine ", "", "mine"),
+        ("", " ask Ann", "ask Ann"),
+        ("mine ", " ask Ann\n", "mine ask Ann"),
+        ("mine ", "ask [Ann]", "mine ask [Ann]"),
+        ("[lc1 ] ", " x", "[lc1 ] x"),
+    ],
+)
+def test_a_marker_is_found_anywhere(before, behind, text):
+    """Whatever was typed before and behind it in the console, the marker is found, and both texts stay."""
+    found_text, found = marker.parse(before + marker.render("", RUNNING) + behind)
+    assert (found_text, found) == (text, RUNNING)
+    again, same = marker.parse(marker.render(found_text, found))
+    assert (again, same) == (text, RUNNING)
 
 
 def test_the_longest_rollout_has_room():

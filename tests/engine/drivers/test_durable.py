@@ -246,6 +246,41 @@ class TestLook:
         assert durable.look(state, drive)["outcome"] == "failed"
         assert ended(aws) is RolloutState.ROLLED_BACK
 
+    def test_away_on_the_way_back(self):
+        """The way back is tried in look after look, for a day; then the reason names what failed."""
+        aws, clock = FakeAws(), VirtualClock()
+        drive = self.drive(aws, clock)
+        state = durable.look(durable.START, drive)
+        aws.goes_away(7 * 3600)
+        while state["outcome"] is None and clock.time < aws.away_until + 7200:
+            clock.time += state["next_s"]
+            state = json.loads(json.dumps(durable.look(state, drive)))
+        assert state["outcome"] == "failed"
+        assert "all traffic is on version 41" in state["reason"]
+        assert ended(aws) is RolloutState.ROLLED_BACK
+
+    def test_no_end_of_it(self):
+        """After a day without an answer nobody waits any longer, and the guard is what is left."""
+        aws, clock = FakeAws(), VirtualClock()
+        drive = self.drive(aws, clock)
+        state = durable.look(durable.START, drive)
+        aws.goes_away(3 * 86_400)
+        while state["outcome"] is None:
+            clock.time += state["next_s"]
+            state = json.loads(json.dumps(durable.look(state, drive)))
+        assert "could not be given back" in state["reason"]
+        assert 86_400 <= clock.time - VirtualClock().time <= 90_000
+
+    def test_marker_deleted(self):
+        """A look that finds the marker gone and its traffic still there gives it back: the state remembers it."""
+        aws, clock = FakeAws(), VirtualClock()
+        drive = self.drive(aws, clock)
+        state = json.loads(json.dumps(durable.look(durable.START, drive)))
+        aws.description = "mine"
+        aws.someone_else_writes()
+        assert durable.look(state, drive)["outcome"] == RolloutState.ROLLED_BACK.value
+        assert (aws.stable, aws.canary) == ("41", None)
+
     def test_lost_answer(self):
         """A step whose answer was lost is told once, when the alias shows it, and not taken twice."""
         aws, clock = FakeAws(), VirtualClock()

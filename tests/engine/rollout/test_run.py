@@ -491,3 +491,105 @@ def test_an_alias_changed_by_hand_is_left_to_whoever_did_it():
     last, _ = go(aws, clock, replace(PLAN, steps=(Step(10, 600), Step(50, 300))))
     assert isinstance(last.decision, Refuse)
     assert aws.weight_pct == 90
+
+
+def edit(aws, **about):
+    """Change the alias as a person in the console does: no marker is written, and the revision moves."""
+    for name, value in about.items():
+        setattr(aws, name, value)
+    aws.someone_else_writes()
+
+
+NOTE = " do not touch, Ann"
+# What a person does in the middle of the first step, and how it ends: the last decision, and the traffic.
+EDITS = {
+    "a note behind the marker": (
+        lambda aws: edit(aws, description=aws.description + NOTE),
+        Finish,
+        Routing("42"),
+    ),
+    "a note before it": (
+        lambda aws: edit(aws, description=NOTE.strip() + " " + aws.description),
+        Finish,
+        Routing("42"),
+    ),
+    "a long note": (
+        lambda aws: edit(aws, description=aws.description + " " + "x" * 165),
+        Rollback,
+        Routing("41"),
+    ),
+    "the marker cut": (lambda aws: edit(aws, description=aws.description[:-5]), Rollback, Routing("41")),
+    "the marker deleted": (lambda aws: edit(aws, description="mine"), Rollback, Routing("41")),
+    "the weight 0.0": (lambda aws: edit(aws, weight_pct=0), Rollback, Routing("41")),
+    "the weights cleared": (lambda aws: edit(aws, canary=None, weight_pct=0), Rollback, Routing("41")),
+    "the weight 1.0": (lambda aws: edit(aws, weight_pct=100), Refuse, Routing("41", "42", 100)),
+    "all traffic to the canary": (
+        lambda aws: edit(aws, stable="42", canary=None, weight_pct=0),
+        Refuse,
+        Routing("42"),
+    ),
+    "the alias on $LATEST": (
+        lambda aws: edit(aws, stable="$LATEST", canary=None, weight_pct=0),
+        Refuse,
+        Routing("$LATEST"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_each_edit_in_the_console_ends_in_one_clear_state(name):
+    """Whatever somebody does to the alias in the console, the rollout ends: on, back, or left as it was put."""
+    change, decision, routing = EDITS[name]
+    aws, clock = new()
+    clock.at(310, lambda: change(aws))
+    last, told = go(aws, clock, replace(PLAN, steps=(Step(10, 600), Step(50, 300))))
+    assert isinstance(last.decision, decision)
+    assert aws.routing == routing
+    text, found = marker.parse(aws.description)
+    if decision is not Refuse and name != "a long note":
+        assert found.state is (RolloutState.DONE if decision is Finish else RolloutState.ROLLED_BACK)
+    if "note" in name:
+        assert NOTE.strip() in text or "x" * 165 in text
+    assert [tick.written for tick in told if tick.written] == aws.writes
+
+
+@pytest.mark.parametrize("name", [name for name, (_, decision, _) in EDITS.items() if decision is Refuse])
+def test_a_rollback_ends_what_was_left(name):
+    """What the rollout left as somebody put it, `deployer rollback` ends on the stable version."""
+    change, _, _ = EDITS[name]
+    aws, clock = new()
+    rollout.begin(aws, rollout_of(), clock)
+    change(aws)
+    assert rollout.roll_back(aws, reason="by hand").version == "41"
+    assert (aws.routing, state(aws)) == (Routing("41"), RolloutState.ROLLED_BACK)
+
+
+def test_a_marker_lost_in_the_final_bake_gives_the_traffic_back():
+    """Who drove the rollout knows the version before, also when nobody else can read it any more."""
+    aws, clock = new()
+    clock.at(700, lambda: edit(aws, description="mine"))
+    last, _ = go(aws, clock)
+    assert isinstance(last.decision, Rollback)
+    assert aws.routing == Routing("41")
+
+
+def test_a_signal_after_the_marker_was_lost_gives_the_traffic_back():
+    """A cancelled job clears exactly its own weights, marker or not; other weights are not its business."""
+    for weight_pct, routing in ((10, Routing("41")), (11, Routing("41", "42", 11))):
+        aws, clock = new()
+        stop = rollout.Stop()
+        clock.at(50, lambda aws=aws, weight=weight_pct: edit(aws, description="mine", weight_pct=weight))
+        clock.at(50, lambda stop=stop: stop("SIGINT"))
+        with pytest.raises(DeployerError):
+            go(aws, clock, stop=stop)
+        assert aws.routing == routing
+
+
+def test_a_note_on_a_rollback_does_not_hide_it():
+    """A note typed behind the marker just after it was written is no reason to write it again, or not to tell."""
+    aws = FakeAws().given_alias(
+        "[lc1 id=99.1 from=41 to=42 step=1/2 at=1763712000 plan=aaaa st=run]", canary="42", weight_pct=10
+    )
+    aws.before_call = lambda _: aws.writes and edit(aws, description=aws.writes[0].description + NOTE)
+    done = rollout.roll_back(aws, reason="by hand", only_owner="99")
+    assert (done.version, len(aws.writes)) == ("41", 1)

@@ -35,6 +35,7 @@ from deployer.model import (
 BLIND_LIMIT_S = 600.0
 TRANSIENT_S = 300.0
 SLOW = "slow calls"
+LATEST = "$LATEST"
 
 
 def decide(plan: RolloutPlan, alias: AliasState, evidence: Evidence, now: float) -> Decision:
@@ -55,8 +56,10 @@ def decide(plan: RolloutPlan, alias: AliasState, evidence: Evidence, now: float)
                 f"the steps in deploy.toml changed since version {target} began its rollout",
                 "resume from the commit that started it, or `deployer rollback`",
             )
+        if not markers.leaves_room(alias.text, marker):
+            return Rollback(f"{len(alias.text)} characters of other text leave the marker no room")
         if alias.routing != expected_routing(plan, marker):
-            return _unexpected(plan, marker, evidence, now)
+            return _unexpected(plan, alias, evidence, now)
         return _go_on(plan, marker, evidence, now)
     if plan.known is not None and plan.known.is_left_on(alias):
         return Rollback(
@@ -75,18 +78,31 @@ def decide(plan: RolloutPlan, alias: AliasState, evidence: Evidence, now: float)
     return _begin(plan, alias, evidence)
 
 
-def _unexpected(plan: RolloutPlan, marker: Marker, evidence: Evidence, now: float) -> Decision:
+def _unexpected(plan: RolloutPlan, alias: AliasState, evidence: Evidence, now: float) -> Decision:
     """Decide when the traffic is not where the marker says: for a while that may be Lambda's own doing.
+
+    A canary without any traffic was taken back by hand, and that is written down. Whatever else somebody did
+    stays as it is, and so does the guard's alarm.
 
     Source: with provisioned concurrency the weights move when the new version's is ready,
     https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
     """
+    marker, routing = alias.marker, alias.routing
+    if marker is None:
+        return Refuse("the alias has no marker", "deployer status")
     broken = _what_is_wrong(plan, marker, evidence) if marker.starts else None
     if isinstance(broken, Rollback) and not plan.only_observes:
         return broken
     left_s = marker.at + TRANSIENT_S - now
     if 0 < left_s <= TRANSIENT_S and expected_routing(plan, marker) is not None:
         return Wait(left_s, "the traffic is not where it was sent yet")
+    if routing.stable == marker.from_version and not routing.weight_pct:
+        return Rollback(f"the traffic of version {plan.target} was taken away by hand")
+    if LATEST in (routing.stable, routing.canary):
+        return Refuse(
+            f"the alias was pointed at `{LATEST}` while version {plan.target} was rolled out",
+            "deployer rollback",
+        )
     return Refuse(
         f"the alias was changed by hand while version {plan.target} was rolled out", "deployer rollback"
     )
@@ -118,6 +134,11 @@ def _begin(plan: RolloutPlan, alias: AliasState, evidence: Evidence) -> Decision
     missing = _in_state(evidence, AlarmState.MISSING)
     if missing:
         return Refuse(f"alarm `{missing[0]}` does not exist", "deployer apply, or correct it in deploy.toml")
+    if plan.steps and alias.routing.stable == LATEST:
+        return Refuse(
+            f"the alias points at `{LATEST}`, which cannot share its traffic",
+            "deployer rollback --to VERSION",
+        )
     firing = _in_state(evidence, AlarmState.ALARM)
     caution = f"; alarm `{firing[0]}` was in ALARM before it began" if firing else ""
     if plan.skip_reason:

@@ -13,25 +13,27 @@ tags. Source: at most 256 characters, https://docs.aws.amazon.com/lambda/latest/
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import accumulate, pairwise
 
 from deployer.model import Marker, RolloutState
 
 MAX_DESCRIPTION = 256
 MAX_TEXT = 80
-_MARKER = re.compile(r" ?\[lc1 (?P<fields>[^\[\]]*)\]\s*$")
+_MARKER = re.compile(r" ?\[lc1 (?P<fields>[^\[\]]*)\]")
 _FIELD = re.compile(r"(\w+)=(\S+)")
 
 
 def parse(description: str) -> tuple[str, Marker | None]:
-    """Split a Description into the people's own text and our marker.
+    """Split a Description into the people's own text, before and behind the marker, and the marker.
 
-    A marker that cannot be read counts as none: its weights are then somebody else's, and refused.
+    A marker that cannot be read counts as none: its weights are then somebody else's, and refused. Of several
+    the last one counts.
     """
-    match = _MARKER.search(description)
+    match = next(reversed(list(_MARKER.finditer(description))), None)
     if match is None:
         return description, None
-    text = description[: match.start()]
+    text = " ".join(filter(None, (description[: match.start()], description[match.end() :].strip())))
     head, _, why = match["fields"].partition(" why=")
     fields = dict(_FIELD.findall(head))
     try:
@@ -60,10 +62,8 @@ def parse(description: str) -> tuple[str, Marker | None]:
 def render(text: str, marker: Marker) -> str:
     """Return the Description that holds both; only `why` is shortened, and only to fit 256 characters.
 
-    Raises ValueError when the people's own text leaves no room (more than 80 characters).
+    Raises ValueError when the people's own text leaves no room; up to 80 characters always do.
     """
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"the alias description has {len(text)} characters, at most {MAX_TEXT} leave room")
     gaps = "".join(f"+{later - earlier}" for earlier, later in pairwise(marker.starts))
     since = f" t={marker.since_s}" if marker.since_s else ""
     since += f" ok={marker.accepted_s}" if marker.accepted_s else ""
@@ -73,6 +73,24 @@ def render(text: str, marker: Marker) -> str:
     )
     lead = f"{text} " if text else ""
     why = re.sub(r"[\[\]\s]+", " ", marker.why).strip()
+    if len(f"{lead}[lc1 {fields}]") > MAX_DESCRIPTION:
+        raise ValueError(f"the alias description has {len(text)} characters, which leave no room")
     room = MAX_DESCRIPTION - len(f"{lead}[lc1 {fields} why=]")
     tail = f" why={why[:room].rstrip()}" if why and room > 0 else ""
     return f"{lead}[lc1 {fields}{tail}]"
+
+
+def leaves_room(text: str, marker: Marker) -> bool:
+    """Tell whether the people's own text leaves room for the marker up to the rollout's end."""
+    day_s = 86_400
+    starts = list(marker.starts)
+    while len(starts) <= marker.steps:
+        starts.append(starts[-1] + day_s if starts else day_s)
+    last = replace(
+        marker, starts=tuple(starts), since_s=day_s, accepted_s=day_s, state=RolloutState.ROLLED_BACK, why=""
+    )
+    try:
+        render(text, last)
+    except ValueError:
+        return False
+    return True

@@ -83,6 +83,13 @@ def write_for_wish(wish: Wish, plan: RolloutPlan, alias: AliasState, now: float,
             hint="do it from the commit that started the rollout; pause and abort work from any",
             exit_code=Exit.REFUSED,
         )
+    if wish is not Wish.ABORT and not markers.leaves_room(alias.text, marker):
+        raise DeployerError(
+            "the alias's description leaves no room for the rollout's marker",
+            found=f"found {len(alias.text)} characters of other text, at most {markers.MAX_TEXT} always do",
+            hint="shorten the note in the console, or `deployer rollout abort`",
+            exit_code=Exit.REFUSED,
+        )
     # Whoever moves a rollout on accepts how slow it has been; only what follows is held against it.
     moved_on = replace(marker, accepted_s=max(1, int(now) - marker.starts[0]))
     accepted = replace(alias, marker=moved_on)

@@ -23,7 +23,13 @@ from pathlib import Path
 
 from deployer.errors import DeployerError
 
-LEFT_OUT = ("deployer/cli/", "deployer/image/", "deployer/report/page/", "deployer/report/console.py")
+LEFT_OUT = (
+    "deployer/cli/",
+    "deployer/gameday/",
+    "deployer/image/",
+    "deployer/report/page/",
+    "deployer/report/console.py",
+)
 RUNTIME = "3.13"  # what infra/service.yaml runs it with
 LOCK = Path("requirements") / "driver.txt"
 _WHEELS = {"arm64": "aarch64", "x86_64": "x86_64"}

@@ -62,8 +62,12 @@ class Guard:
         """Return the name by which the guard function knows the version."""
         return alarm_name(self.function_name, version)
 
-    def arm(self, version: str, before: Counts) -> str:
-        """Put the version's alarm, whether it exists or not, and return its name."""
+    def arm(self, version: str, before: Counts, *, stable: str | None = None) -> str:
+        """Put the version's alarm, whether it exists or not, and return its name.
+
+        Its description names the version to go back to, for a guard that cannot read the rollout's marker.
+        """
+        what = "the guard gives the traffic back" + (f" to version {stable}" if stable else "")
         name = self.alarm_name(version)
         dimensions = {
             "FunctionName": self.function_name,
@@ -73,7 +77,7 @@ class Guard:
         with translated(f"putting alarm `{name}`"):
             self.client.put_metric_alarm(
                 AlarmName=name,
-                AlarmDescription=f"Version {version} failed as a canary: the guard gives the traffic back",
+                AlarmDescription=f"Version {version} failed as a canary: {what}",
                 AlarmActions=[self.topic_arn],
                 Namespace=NAMESPACE,
                 MetricName="Errors",

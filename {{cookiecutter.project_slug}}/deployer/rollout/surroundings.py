@@ -77,7 +77,7 @@ class Surroundings:
             alias.marker.from_version if alias.marker and alias.marker.is_active else alias.routing.stable
         )
         before = self.aws.metrics().baseline(stable, int(self.context.clock.now()))
-        name = self.guard.arm(plan.target, before.counts)
+        name = self.guard.arm(plan.target, before.counts, stable=stable)
         self.context.output.say(f"guard      alarm {name} gives the traffic back when nobody watches")
 
     def rearm(self, plan: RolloutPlan, alias: AliasState) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from deployer.aws.client import Aws
 from deployer.aws.errors import Conflict, Unavailable
+from deployer.canary import marker as markers
 from deployer.canary import moves
 from deployer.clock import Clock, SystemClock
 from deployer.errors import DeployerError, Exit
@@ -136,9 +137,13 @@ def _not_back(aws: Aws, only_owner: str | Known | None, last: DeployerError) -> 
 
 def shows(alias: AliasState, write: AliasWrite | None) -> bool:
     """Tell whether that write was carried out: a marker is written once, whatever weights Lambda shows."""
-    if write is None or (alias.description, alias.routing.stable) != (write.description, write.version):
+    if write is None or alias.routing.stable != write.version:
         return False
-    return alias.marker is not None or alias.routing == Routing(write.version, write.canary, write.weight_pct)
+    _, written = markers.parse(write.description)
+    if written is not None:
+        return alias.marker == written
+    is_there = alias.routing == Routing(write.version, write.canary, write.weight_pct)
+    return is_there and alias.description == write.description
 
 
 def is_owned_by(rollout_id: str, owner: str) -> bool:

@@ -38,7 +38,7 @@ INVOKED_BY_EVENTS = (("Function", "live"), ("GuardFunction", "$LATEST"))
 OUR_OWN = ("GuardFunction", "RolloutFunction")
 # They read, and know no resource or none that works.
 UNSCOPED = {"cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"}
-MAX_INLINE_CHARACTERS = 4096
+MAX_INLINE_CHARACTERS = 20_000  # what is longer is no text to read beside a template
 ALIAS_DIMENSIONS = {
     "FunctionName": {"Ref": "FunctionName"},
     "Resource": {"Fn::Sub": "${FunctionName}:live"},
