@@ -309,7 +309,7 @@ MUTANTS = {
     "the guard does not fit": Mutant(
         rules.guard_only_moves_the_alias,
         "          import json\n",
-        "          # " + "x" * 100 + "\n          import json\n",
+        "          # " + "x" * 20_000 + "\n          import json\n",
         "characters inline",
     ),
     "the guard does not hear": Mutant(
