@@ -115,3 +115,56 @@ def test_the_rollback_role_suffices(here: World, run: Callable[..., int]) -> Non
     assert run(role, role, "rollback", "--reason", "grey pictures") == Exit.DONE
     assert lambda_.get_alias(FunctionName=f"{NAME}-production", Name="live")["FunctionVersion"] == "2"
     assert lambda_.get_alias(FunctionName=f"{NAME}-staging", Name="live")["RevisionId"] == before
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ({"environment": "staging"}, "environment   sent `staging`, the role expects `production`"),
+        (
+            {"ref": "refs/heads/topic"},
+            "ref           sent `refs/heads/topic`, the role expects `refs/heads/main`",
+        ),
+        (
+            {"sub": "repo:acme/resizer:environment:production"},
+            "the subject is of the older form, without ids",
+        ),
+        ({"repository_id": "457"}, "so the role trusts another repository or form of the subject"),
+    ],
+    ids=["environment", "branch", "older subject", "another repository"],
+)
+def test_a_refused_token_is_explained(
+    here: World,
+    run: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    refusal: tuple[dict[str, str], str],
+) -> None:
+    """STS only says no: the error has what the job sent beside what the role expects, and no token."""
+    changed, words = refusal
+    claims = {
+        "aud": "sts.amazonaws.com",
+        "sub": f"{SUBJECT}:environment:production",
+        "repository_id": "456",
+        "environment": "production",
+        "ref": "refs/heads/main",
+        **changed,
+    }
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    right = here.issuer.grant(claims)
+    for name, value in (
+        ("AWS_ENDPOINT_URL", here.aws.endpoint),
+        ("AWS_CONFIG_FILE", os.devnull),
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", here.issuer.url),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", right),
+        ("AWS_DEPLOY_ROLE_ARN", f"arn:aws:iam::000000000000:role/{NAME}-production-deploy-{REGION}"),
+    ):
+        monkeypatch.setenv(name, value)
+    assert main(["status", "--env", "production"]) == Exit.FAILED
+    said = capsys.readouterr().err
+    assert "assuming the deploy role: not allowed" in said
+    assert f"role `{NAME}-production-deploy-{REGION}` refused the token of this job:" in said
+    assert words in said
+    assert "docs/runbook.md#credentials-in-github-actions" in said
+    assert right not in said
