@@ -29,7 +29,19 @@ ALLOWED: dict[str, set[str]] = {
     "rollout": {"aws", "canary", "judge", "report"},
     "drivers": {"aws", "canary", "judge", "report", "rollout"},
     "gameday": {"aws", "canary", "report", "rollout"},
-    "cli": {"aws", "canary", "drivers", "gameday", "image", "judge", "release", "report", "rollout"},
+    "doctor": {"aws", "release"},
+    "cli": {
+        "aws",
+        "canary",
+        "doctor",
+        "drivers",
+        "gameday",
+        "image",
+        "judge",
+        "release",
+        "report",
+        "rollout",
+    },
     "durable": {"drivers"},
     "__main__": {"cli"},
     "machinery": set(),
@@ -60,6 +72,7 @@ PURE = {
         "drivers.codedeploy",
         "drivers.costs",
     ),
+    *("doctor.links", "doctor.rights", "release.repository"),
     *("gameday.plan", "gameday.record", "gameday.chain", "gameday.findings"),
 }
 HOMES = {

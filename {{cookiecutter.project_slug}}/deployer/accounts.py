@@ -18,6 +18,10 @@ class Accounts(BaseModel):
     staging: AccountId | None = None
     production: AccountId | None = None
 
+    def of(self, part: str) -> str | None:
+        """Return the account of `registry`, `staging` or `production`, None where any account holds it."""
+        return {"registry": self.registry, "staging": self.staging, "production": self.production}[part]
+
     @model_validator(mode="after")
     def _all_or_none(self) -> Self:
         given = {"registry": self.registry, "staging": self.staging, "production": self.production}

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from deployer.aws.client import AwsFactory, connect
-from deployer.cli import account, bootstrap_command, commands, image_commands, smoke_commands
+from deployer.cli import bootstrap_command, commands, image_commands, smoke_commands
+from deployer.cli import doctor as doctoring
 from deployer.cli import prune as pruning
 from deployer.cli.options import (
     ASKED,
@@ -77,8 +78,8 @@ def doctor(
     config: ConfigPath = SETTINGS,
     offline: Annotated[bool, typer.Option("--offline", help="Check this machine only.")] = False,
 ) -> int:
-    """Check the settings, this machine, the credentials and the environment."""
-    return account.doctor(context_of(ctx, env, config), offline=offline)
+    """Check every link from this checkout to AWS, and say what mends those that do not hold."""
+    return doctoring.doctor(context_of(ctx, env, config), offline=offline)
 
 
 @app.command()

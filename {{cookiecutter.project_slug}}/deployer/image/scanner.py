@@ -170,6 +170,11 @@ def database_of(scanner: Scanner, options: Options, now: datetime, max_age_h: in
     return folder, known
 
 
+def database_made_at(root: Path) -> datetime | None:
+    """Return when the checkout's vulnerability database was made, None when there is none to be used."""
+    return _made_at(root / ".cache" / "trivy" / "db")
+
+
 def _made_at(folder: Path) -> datetime | None:
     """Return when the database in `folder` was made, None when there is none that can be used."""
     try:
