@@ -48,6 +48,19 @@ LIVE = {"Command": ["app.handler.handler"]}
 LAG_S = 90.0
 
 
+# The stack's own alarm on the errors of all versions, as in infra/service.yaml.
+ERRORS = Alarm(
+    name=f"{FUNCTION}-errors",
+    metric="Errors",
+    dimensions={"FunctionName": FUNCTION, "Resource": f"{FUNCTION}:live"},
+    period_s=60,
+    evaluation_periods=3,
+    datapoints_to_alarm=2,
+    threshold=1.0,
+    comparison="GreaterThanOrEqualToThreshold",
+)
+
+
 def refused(code: str, message: str = "no") -> ClientError:
     """Return what botocore raises for an AWS error."""
     return ClientError({"Error": {"Code": code, "Message": message}}, "call")
@@ -101,7 +114,7 @@ class Staging(FakeAws):
         }
         self.versions = set(self.versions_)
         self.latest: dict[str, Any] = {"config": dict(LIVE), "sha": "sha-live", "revision": 1}
-        self.states = {f"{FUNCTION}-throttles": AlarmReading(AlarmState.OK)}
+        self.states = {name: AlarmReading(AlarmState.OK) for name in (f"{FUNCTION}-throttles", ERRORS.name)}
         self.lambda_ = FakeLambda(self)
         self.cloudwatch = FakeCloudWatch(self)
         self.sns = FakeStagingTopic(self)
@@ -187,6 +200,12 @@ class Staging(FakeAws):
         self.clock.at(60, self._each_minute)
         with self.rightly():
             self.cloudwatch.evaluate()
+        now = self.clock.now()
+        points = self.points(ERRORS.metric, dict(ERRORS.dimensions))
+        closed = {at: value for at, value in points.items() if at + 60 <= now}
+        state = AlarmState(evaluate(ERRORS, closed, now, "OK"))
+        if self.states[ERRORS.name].state is not state:
+            self.given_alarm(ERRORS.name, state)
 
 
 @contextlib.contextmanager

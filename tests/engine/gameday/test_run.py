@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from deployer.errors import DeployerError, Exit
 from deployer.gameday import plan as plans
 from deployer.gameday.run import How, run
 from deployer.model import AlarmState, AliasWrite
+from deployer.report.console import Output
 from deployer.rollout import preflight
 from engine.gameday.staging import (
     DESCRIPTION,
@@ -220,6 +222,44 @@ def test_production_is_refused_unless_forced(tmp_path: Path, capsys: pytest.Capt
     assert "forced     asked by the board" in capsys.readouterr().out
 
 
+def test_the_alarms_it_set_off_are_quiet_when_it_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A release to staging without steps would be refused otherwise; who was red before is not waited for."""
+    aws = Staging()
+    aws.given_alarm(f"{FUNCTION}-throttles", AlarmState.ALARM)
+    assert play(tmp_path, aws) == Exit.DONE
+    assert f"calming    {FUNCTION}-errors: calling" in capsys.readouterr().out
+    assert aws.states[f"{FUNCTION}-errors"].state is AlarmState.OK
+    last = [one for one in aws.served if one.at > aws.clock.now() - 120]
+    assert last
+    assert not any(one.failed for one in last)
+
+
+def test_an_alarm_that_stays_red_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The wait has an end, and what is left is no fault of the net."""
+    aws = Staging()
+    aws.clock.at(400, lambda: aws.given_alarm(f"{FUNCTION}-throttles", AlarmState.ALARM))
+    assert play(tmp_path, aws) == Exit.DONE
+    assert f"left over  {FUNCTION}-throttles still in ALARM" in capsys.readouterr().out
+
+
+def test_a_job_gets_line_and_table(tmp_path: Path) -> None:
+    """In a job of GitHub the line is an output, and the summary has minutes, requests and what mends a fault."""
+    aws = Staging()
+    aws.sns.listeners = []
+    files = {name: str(tmp_path / name) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+    context = context_of(tmp_path, aws)
+    with pytest.raises(DeployerError):
+        run(replace(context, output=Output(environ=files)), How(), background=on_clock)
+    (line,) = (tmp_path / "GITHUB_OUTPUT").read_text().splitlines()
+    assert re.fullmatch(r"badge=gate \d min, guard alone red, 21 Nov", line)
+    summary = (tmp_path / "GITHUB_STEP_SUMMARY").read_text()
+    assert f"### Game day of `{FUNCTION}`: {line.removeprefix('badge=')}" in summary
+    assert "| guard | not back |" in summary
+    assert "mend it: `aws sns subscribe" in summary
+
+
 def test_another_driver_has_no_such_net(tmp_path: Path) -> None:
     """With CodeDeploy there is neither gate nor guard, and nothing is tried."""
     context = context_of(
@@ -325,7 +365,7 @@ def test_the_rate_and_number_of_calls_are_bounded(tmp_path: Path) -> None:
         play(tmp_path, aws)
     times = [one.at for one in aws.served]
     assert all(sum(at <= other < at + 60 for other in times) <= plans.PER_MINUTE for at in times[::7])
-    assert len(times) <= sum(trial.most_calls for trial in plans.TRIALS)
+    assert len(times) <= sum(trial.most_calls for trial in plans.TRIALS) + plans.CALM_CALLS
     assert aws.clock.now() - began <= plans.LONGEST_S
 
 

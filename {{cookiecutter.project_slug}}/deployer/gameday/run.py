@@ -11,13 +11,14 @@ from deployer.aws import credentials
 from deployer.aws.client import Aws, reach
 from deployer.context import Context
 from deployer.errors import DeployerError, Exit
+from deployer.gameday import calm, record, trial, versions
 from deployer.gameday import plan as plans
-from deployer.gameday import record, trial, versions
 from deployer.gameday.background import Background, in_thread
 from deployer.gameday.plan import Result
 from deployer.model import RolloutPlan, Step
 from deployer.rollout import preflight
 from deployer.rollout import sample as samples
+from deployer.rollout.alarms import all_alarms
 from deployer.rollout.signals import Stop, signals_to
 from deployer.rollout.surroundings import Surroundings
 
@@ -61,12 +62,16 @@ def run(context: Context, how: How, background: Background = in_thread) -> Exit:
     day = _prepared(tried, aws, around, probe, background)
     say(plans.outlook(aws.function_name))
     results: list[Result] = []
+    names = all_alarms(tried, aws)
+    before = aws.alarms(names)
     with signals_to(day.stop):
         for each in plans.TRIALS:
             results.append(trial.run(day, each))
             _tell(context, results[-1])
             if results[-1].is_disturbed:
                 break
+        else:
+            calm.wait(day, names, before)
     return _end(context, aws.function_name, results)
 
 

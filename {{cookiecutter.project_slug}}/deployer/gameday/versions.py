@@ -70,6 +70,7 @@ def put_back(versions: Versions, image_config: Mapping[str, Any], clock: Clock) 
     problem: DeployerError | None = None
     for _ in range(ATTEMPTS):
         try:
+            versions.wait_updated()
             found = versions.read()
             if not record.is_ours(found.image_config):
                 return
