@@ -43,7 +43,7 @@ from rehearsal.release import route_calls, use_evaluated_times
 from rehearsal.traffic import CALLS, Target, flowing
 from rules.roles import ALLOWED
 
-FUNCTION, SPEED = f"{NAME}-staging", 120.0
+FUNCTION, SPEED = f"{NAME}-staging", 40.0
 ROLE, GUARD = f"{FUNCTION}-gameday-{REGION}", f"{FUNCTION}-guard-{REGION}"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}@{digest(1)}"
 
