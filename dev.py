@@ -155,6 +155,11 @@ def acts(_: Path, arguments: list[str]) -> int:
     return run(_, ["-m", "pytest", "tests/rehearsal", "-m", "long", "-n", "2", *arguments])
 
 
+def workflows(_: Path, arguments: list[str]) -> int:
+    """Play the shipped workflows in every story, roles enforced; writes docs/workflows.md."""
+    return run(_, ["-m", "workflows.stories", *arguments])
+
+
 def proof(_: Path, arguments: list[str]) -> int:
     """Play every fault at every moment of a rollout, then every mutant; writes docs/rollout-proof.md."""
     return run(_, ["-m", "engine.proof", *arguments])
@@ -190,6 +195,10 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
         "run Python on the code in its place: run -m benchmarks.rollout_power",
     ),
     "acts": (acts, "play the rehearsal's other acts, which the suite leaves out: fifteen minutes"),
+    "workflows": (
+        workflows,
+        "play the shipped workflows under enforced roles; writes docs/workflows.md",
+    ),
     "proof": (proof, "play every fault at every moment of a rollout; writes docs/rollout-proof.md"),
     "bake": (bake, "generate image-resizer into build/bake"),
     "manifest": (manifest, "write the hashes of deployer/, rehearsal/ and testbed/, after each change there"),

@@ -12,7 +12,7 @@ from deployer.image.docker import DockerUnavailable, find_docker
 from generating import Template, copy_template
 
 # Folders and files whose tests wait for rehearsals.
-LONG = {"rehearsal", "test_own_function.py"}
+LONG = {"rehearsal", "test_own_function.py", "test_stories.py"}
 
 
 @pytest.fixture(scope="session")

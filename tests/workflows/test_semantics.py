@@ -509,6 +509,13 @@ def test_a_local_action(player: Player) -> None:
     assert record.job("a").step("local").output == ["more outer"]
 
 
+def test_an_action_of_the_commit_needs_no_checkout(player: Player) -> None:
+    """`$/FOLDER` is the run's own commit's, also before a checkout."""
+    jobs = USING.replace("CHECKOUT", "{ run: exit 0 }").replace("./setup", "$/setup").replace("WHAT", "it")
+    record = player.play(jobs, files={"setup/action.yml": LOCAL})
+    assert record.job("a").step("after").output == ["it in setup t /tools"]
+
+
 def test_a_local_action_that_fails(player: Player) -> None:
     """Its next steps are skipped unless they ask for it, and the step that uses it fails."""
     files = {"setup/action.yml": LOCAL}

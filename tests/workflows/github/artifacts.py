@@ -11,12 +11,11 @@ from pathlib import Path
 
 from workflows.github.actions import Call
 from workflows.github.errors import ActionFailedError
-from workflows.github.state import Host
 
 
-def folder_of(host: Host, run_id: str) -> Path:
+def folder_of(artifacts: Path, run_id: str) -> Path:
     """Return where a run's artifacts are, each in a folder of its name."""
-    return host.artifacts / run_id
+    return artifacts / run_id
 
 
 def upload(call: Call) -> None:
@@ -36,7 +35,7 @@ def upload(call: Call) -> None:
             case "warn":
                 call.say(f"::warning::{message}")
         return
-    target = folder_of(call.state.host, call.state.run_id) / name
+    target = folder_of(call.state.host.artifacts, call.state.run_id) / name
     if target.exists():
         if not call.inputs.flag("overwrite"):
             raise ActionFailedError(
@@ -55,7 +54,7 @@ def upload(call: Call) -> None:
 def download(call: Call) -> dict[str, str]:
     """Fetch one artifact of this run, or each into a folder of its name; a missing one is an error."""
     target = call.state.workspace / call.inputs["path"]
-    source = folder_of(call.state.host, call.state.run_id)
+    source = folder_of(call.state.host.artifacts, call.state.run_id)
     if name := call.inputs["name"]:
         if not (source / name).is_dir():
             raise ActionFailedError(f"Unable to download artifact(s): Artifact not found for name: {name}")

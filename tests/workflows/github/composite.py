@@ -1,7 +1,10 @@
-"""A local composite action: `uses: ./FOLDER`. Shell: reads the checkout."""
+"""A composite action of the same repository. Shell: reads the checkout, or the commit."""
 
 from __future__ import annotations
 
+import io
+import subprocess
+import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +50,12 @@ class LocalAction:
 
 
 def find_local(state: JobState, uses: str) -> LocalAction:
-    """Return the action of the checkout; fails as GitHub does when the job has not checked it out."""
-    folder = state.workspace / uses
+    """Return the action: `./FOLDER` of the checkout, or `$/FOLDER` of the run's commit, without a checkout.
+
+    Fails as GitHub does when the job has not checked out the first kind.
+    Source: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idstepsuses
+    """
+    folder = state.workspace / uses if uses.startswith("./") else _of_commit(state, uses.removeprefix("$/"))
     found = [path for path in (folder / "action.yml", folder / "action.yaml") if path.is_file()]
     if not found:
         raise ActionFailedError(
@@ -59,3 +66,17 @@ def find_local(state: JobState, uses: str) -> LocalAction:
     if tree["runs"].get("using") != "composite":
         raise WorkflowError(f"{uses} is no composite action, and others are not played")
     return LocalAction(folder.resolve(), tree)
+
+
+def _of_commit(state: JobState, path: str) -> Path:
+    """Take a folder out of the run's commit, to where the runner keeps actions."""
+    target = state.temp / "actions" / path
+    if not target.exists():
+        (state.temp / "actions").mkdir(exist_ok=True)
+        command = ["git", "-C", str(state.repository.remote), "archive", state.sha, path]
+        packed = subprocess.run(command, capture_output=True, check=False)
+        if packed.returncode:
+            raise ActionFailedError(f"can't find 'action.yml' under '{path}' in {state.sha}")
+        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+            archive.extractall(state.temp / "actions", filter="data")
+    return target

@@ -83,7 +83,7 @@ def play(state: JobState, given: Given) -> None:
         "runner": runner,
     }
     context["github"] = {**context["github"], "token": token, "workspace": str(state.workspace)}
-    with _timeout(state, spec), _id_token(state, given):
+    with _timeout(state, spec), _id_token(state, given), _token(state, token):
         scope = Scope(context, defaults=_defaults(given))
         env: dict[str, str] = {}
         for block in (given.tree.get("env"), spec.get("env")):
@@ -177,6 +177,21 @@ def _timeout(state: JobState, spec: Mapping[str, Any]) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+@contextlib.contextmanager
+def _token(state: JobState, token: str) -> Iterator[None]:
+    """Let the job's token be good for its permissions while the job runs."""
+    if state.host.tokens is None:
+        yield
+        return
+    state.host.tokens.mkdir(parents=True, exist_ok=True)
+    file = state.host.tokens / f"{token}.json"
+    file.write_text(json.dumps(state.record.permissions), encoding="utf-8")
+    try:
+        yield
+    finally:
+        file.unlink()
 
 
 @contextlib.contextmanager

@@ -108,8 +108,8 @@ def end_orphans(tracking_id: str) -> int:
     """
     marked = f"{TRACKING}={tracking_id}".encode()
     ended = 0
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+    for entry in Path("/proc").glob("[0-9]*"):
+        if entry.name == str(os.getpid()):
             continue
         with contextlib.suppress(OSError):
             if marked in (entry / "environ").read_bytes().split(b"\0"):

@@ -22,7 +22,8 @@ class Annotation:
 class StepRecord:
     """A step, also while it runs; `steps` are those of the local action it uses.
 
-    `outcome` is what happened, `conclusion` what counts after `continue-on-error`.
+    `outcome` is what happened, `conclusion` what counts after `continue-on-error`; `left_out` says why it was
+    not run although its outcome is success.
     """
 
     id: str
@@ -33,6 +34,8 @@ class StepRecord:
     output: list[str] = field(default_factory=list)
     steps: list[StepRecord] = field(default_factory=list)
     took_s: float = 0.0
+    left_out: str = ""
+    uses: str = ""
 
     @property
     def text(self) -> str:

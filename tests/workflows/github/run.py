@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from workflows.github import job, matrix
@@ -20,7 +20,10 @@ _PLAYED = {"concurrency", "defaults", "env", "jobs", "name", "on", "permissions"
 
 
 class Run:
-    """A run: `execute` plays its jobs one after the other, `cancel` may come from another thread."""
+    """A run: `execute` plays its jobs one after the other, `cancel` may come from another thread.
+
+    `job_ended` is told of each job when it has ended.
+    """
 
     def __init__(self, file: str, repository: Repository, host: Host, event: Event, number: int = 1) -> None:
         """Read the file at the head of the event's branch. Raises WorkflowError if GitHub would not start it."""
@@ -40,6 +43,7 @@ class Run:
         self.title = str(self._resolve(self.tree.get("run-name")) or name)
         self._results: dict[str, Mapping[str, Any]] = {}
         self._states: list[tuple[JobState, Mapping[str, Any], Mapping[str, Any]]] = []
+        self.job_ended: Callable[[JobRecord], None] = lambda _: None
         self._lock = threading.RLock()
         self._is_cancelled = False
 
@@ -75,6 +79,7 @@ class Run:
             records.append(record)
             self.record.jobs.append(record)
             self._play_row(record, spec)
+            self.job_ended(record)
         result = worst([record.result for record in records])
         self._results[name] = {"result": result, "outputs": records[-1].outputs}
 

@@ -5,6 +5,7 @@ An action that is not here is an error of the run. Versions are not looked at: a
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -88,9 +89,16 @@ def attest(call: Call) -> Mapping[str, str]:
         raise ActionFailedError("push-to-registry is not played")
     folder = call.state.host.artifacts / "attestations"
     folder.mkdir(parents=True, exist_ok=True)
-    record = folder / f"{digest.replace(':', '-')}.txt"
+    record = folder / f"{digest.replace(':', '-')}.jsonl"
+    said = {
+        "repository": call.state.repository.full_name,
+        "workflow": call.environment["GITHUB_WORKFLOW_REF"],
+        "ref": call.environment["GITHUB_REF"],
+        "sha": call.environment["GITHUB_SHA"],
+        "subject": name,
+    }
     with record.open("a", encoding="utf-8") as file:
-        file.write(f"{call.state.repository.full_name} {call.environment['GITHUB_WORKFLOW_REF']} {name}\n")
+        file.write(json.dumps(said) + "\n")
     return {"attestation-id": digest[-8:], "attestation-url": "", "bundle-path": str(record)}
 
 

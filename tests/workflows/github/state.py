@@ -43,7 +43,9 @@ def _nobody(*_: object) -> None:
 class Host:
     """One runner: its folder, what its processes inherit, and whom it asks.
 
-    `first_on_path` comes before whatever a job puts on PATH; `minute_s` is how long a minute of a timeout takes.
+    `first_on_path` comes before whatever a job puts on PATH; `minute_s` is how long a minute of a timeout takes;
+    `tokens` is a folder where a program that plays GitHub finds the rights of each job's token.
+    `left_out` are actions of the repository that are not run, with the reason, which the record keeps.
     """
 
     folder: Path
@@ -53,6 +55,8 @@ class Host:
     actions: Mapping[str, Action]
     artifacts: Path
     first_on_path: Path | None = None
+    tokens: Path | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
     minute_s: float = 60.0
     ladder: Sequence[tuple[Any, float]] = LADDER
     hear: Hear = _nobody
