@@ -14,6 +14,7 @@ STORIES = (
     Story(releases.cancelled_release),
     Story(releases.cancelled_release_whose_shell_hears_nothing),
     Story(releases.rollback_while_a_release_runs),
+    Story(releases.controlled_release),
     Story(settings.watched_alarms_and_provisioned_concurrency),
     Story(settings.durable_driver),
     Story(refusals.red_scan),

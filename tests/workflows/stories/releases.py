@@ -107,6 +107,35 @@ def rollback_while_a_release_runs(world: World) -> None:
     nothing_denied(world, before)
 
 
+def controlled_release(world: World) -> None:
+    """Somebody pauses a release and then promotes it, each by a run of its own, which says who and why."""
+    before, (stable, _, _) = decided(world), world.alias()
+    faults.make_healthy_change(world.edit, "a change that somebody promotes")
+    world.push("Be promoted by hand")
+    pressed: list[RunRecord] = []
+
+    def press() -> None:
+        for wish in ("pause", "status", "promote"):
+            inputs = {"wish": wish, "environment": PRODUCTION, "reason": f"the story wants to {wish}"}
+            run = world.run("control.yml", Event("workflow_dispatch", inputs=inputs))
+            assert run.title == f"{wish} {PRODUCTION} by octocat: the story wants to {wish}"
+            pressed.append(world.execute(run))
+
+    button = threading.Thread(target=press)
+    with world.traffic():
+        record = world.play(hear=once_shifted(button.start))
+        button.join()
+    for each in pressed:
+        all_well(each)
+    assert len(pressed) == 3
+    all_well(record)
+    assert "paused" in pressed[1].text
+    version, weights, _ = world.alias()
+    assert int(version) > int(stable)
+    assert weights == {}
+    nothing_denied(world, before)
+
+
 @contextmanager
 def broken(world: World) -> Iterator[None]:
     """Let production's calls fail, every other one, but for the probe, for the length of a `with` block."""
