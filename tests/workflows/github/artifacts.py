@@ -52,15 +52,23 @@ def upload(call: Call) -> None:
 
 
 def download(call: Call) -> dict[str, str]:
-    """Fetch one artifact of this run, or each into a folder of its name; a missing one is an error."""
+    """Fetch artifacts of this run, or with a token of another one; one that is named has to be there.
+
+    One that is named goes into the folder itself, others into folders of their names, unless they are merged.
+    """
     target = call.state.workspace / call.inputs["path"]
-    source = folder_of(call.state.host.artifacts, call.state.run_id)
-    if name := call.inputs["name"]:
-        if not (source / name).is_dir():
-            raise ActionFailedError(f"Unable to download artifact(s): Artifact not found for name: {name}")
-        source /= name
-    if source.is_dir():
-        shutil.copytree(source, target, dirs_exist_ok=True)
+    run_id = call.inputs["run-id"] or call.state.run_id
+    if run_id != call.state.run_id:
+        if not call.inputs["github-token"]:
+            raise ActionFailedError("Unable to download artifact(s): another run's need a github-token")
+        call.needs("actions", "read")
+    source, name = folder_of(call.state.host.artifacts, run_id), call.inputs["name"]
+    if name and not (source / name).is_dir():
+        raise ActionFailedError(f"Unable to download artifact(s): Artifact not found for name: {name}")
+    pattern = name or call.inputs["pattern"] or "*"
+    for folder in sorted(source.glob(pattern)):
+        is_merged = bool(name) or call.inputs.flag("merge-multiple")
+        shutil.copytree(folder, target if is_merged else target / folder.name, dirs_exist_ok=True)
     return {"download-path": str(target)}
 
 

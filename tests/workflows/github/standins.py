@@ -135,7 +135,17 @@ STAND_INS: Mapping[str, Action] = {
         },
         upload,
     ),
-    "actions/download-artifact": Action({"name": "", "path": ""}, download),
+    "actions/download-artifact": Action(
+        {
+            "name": "",
+            "path": "",
+            "pattern": "",
+            "merge-multiple": "false",
+            "run-id": "",
+            "github-token": "",
+        },
+        download,
+    ),
     "aws-actions/configure-aws-credentials": Action(
         {
             "role-to-assume": "",

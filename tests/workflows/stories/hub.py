@@ -41,7 +41,9 @@ class Hub:
             "environments": {},
             "rulesets": [],
             "calls": [],
+            "runs": [],
             "tokens": str(folder / "tokens"),
+            "artifacts": str(folder / "artifacts"),
             "attestations": str(folder / "artifacts" / "attestations"),
         }
         hub.state.write_text(json.dumps(facts), encoding="utf-8")

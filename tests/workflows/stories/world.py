@@ -127,6 +127,8 @@ class World(Account):
         finally:
             self._busy.discard(run.host.folder)
         self.played.append(record)
+        ended = {"workflow": record.file, "conclusion": record.result, "url": f"run {record.number}"}
+        self.hub.write(runs=[*self.hub.read()["runs"], ended])
         self.say(f"           {record.result} after {record.took_s:.0f} s")
         return record
 

@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
+import work
 from rest import Refused, State, answer, environment_of
 
 
@@ -41,7 +43,7 @@ def main(argv: list[str]) -> int:
     with opened(Path(path)) as state:
         state["calls"].append(words)
         try:
-            _check_token(state)
+            _check_token(state, *RIGHTS.get(words[0], ("", "")))
             said = _command(words)(state, words)
         except Refused as error:
             sys.stderr.write(f"gh: {error}\n")
@@ -51,10 +53,10 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _check_token(state: State, scope: str = "") -> None:
+def _check_token(state: State, scope: str, right: str) -> None:
     """In a job gh needs a token in its environment, and the token a right; elsewhere somebody is signed in.
 
-    `scope` is what has to be readable; without one only the token is looked at.
+    Without a `scope` only the token is looked at.
     """
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
@@ -66,7 +68,8 @@ def _check_token(state: State, scope: str = "") -> None:
     file = Path(state["tokens"]) / f"{token}.json"
     if not file.exists():
         raise Refused("HTTP 401: Bad credentials")
-    if scope and scope not in json.loads(file.read_text(encoding="utf-8")):
+    found = json.loads(file.read_text(encoding="utf-8")).get(scope, "none")
+    if scope and found not in (right, "write"):
         raise Refused("HTTP 403: Resource not accessible by integration")
 
 
@@ -118,16 +121,16 @@ def api(state: State, words: list[str]) -> Any:
     given = parser.parse_args(words[1:])
     body = json.loads(_text(given.input)) if given.input else _fields(given.fields)
     method = given.method or ("POST" if body else "GET")
-    path = (
-        given.path.partition("?")[0]
-        .lstrip("/")
-        .replace("{owner}", state["owner"])
-        .replace("{repo}", state["name"])
-    )
+    path, _, query = given.path.lstrip("/").partition("?")
+    path = path.replace("{owner}", state["owner"]).replace("{repo}", state["name"])
     own = f"repos/{state['owner']}/{state['name']}"
     if path != own and not path.startswith(f"{own}/"):
         raise Refused(f"HTTP 404: Not Found ({path})")
-    said = answer(state, method, path.removeprefix(own).strip("/"), body)
+    below = path.removeprefix(own).strip("/")
+    if (method, below) == ("GET", "actions/artifacts"):
+        _check_token(state, "actions", "read")
+        return work.artifacts(state, dict(parse_qsl(query))["name"])
+    said = answer(state, method, below, body)
     if given.silent:
         return None
     return _picked(said, given.jq) if given.jq else said
@@ -194,7 +197,6 @@ def verify_attestation(state: State, words: list[str]) -> Any:
     parser.add_argument("--bundle-from-oci", action="store_true")
     parser.add_argument("--format")
     given = parser.parse_args(words[2:])
-    _check_token(state, "attestations")
     digest = hashlib.sha256(Path(given.subject).read_bytes()).hexdigest()
     kept = Path(state["attestations"]) / f"sha256-{digest}.jsonl"
     lines = kept.read_text(encoding="utf-8").splitlines() if kept.exists() else []
@@ -213,10 +215,24 @@ def verify_attestation(state: State, words: list[str]) -> Any:
     raise Refused('verifying with issuer "sigstore.dev": failed to verify certificate identity: no match')
 
 
+# What a job's token needs for a command: scope and right.
+RIGHTS = {
+    "attestation": ("attestations", "read"),
+    "issue": ("issues", "write"),
+    "label": ("issues", "write"),
+    "run": ("actions", "read"),
+}
 COMMANDS: dict[str, Callable[[State, list[str]], Any]] = {
     "api": api,
     "attestation verify": verify_attestation,
     "auth status": sign_in_status,
+    "issue close": work.close_issue,
+    "issue comment": work.comment_issue,
+    "issue create": work.create_issue,
+    "issue edit": work.edit_issue,
+    "issue list": work.list_issues,
+    "label create": work.create_label,
+    "run list": work.list_runs,
     "variable set": set_variable,
     "variable list": list_variables,
 }
