@@ -16,7 +16,7 @@ from deployer.aws import calls
 from deployer.config import Config, load
 from deployer.rollout import sample as samples
 from rehearsal.clock import CompressedClock
-from rehearsal.traffic import Target, Watch, flowing
+from rehearsal.traffic import CALLS, Target, Watch, flowing
 from workflows.stories.hub import Hub
 
 REQUESTS_PER_S = 12.0
@@ -76,6 +76,8 @@ class Account:
         for call in sample.before:
             calls.make(calls.filled(call, names), self.client)
         event = calls.fill(sample.event, names, where="the sample's event")
-        target = Target(name, event, self.client("lambda"), self.client("cloudwatch"), self.clock)
+        nobody_elses = self.hub.remote.parent / CALLS
+        clients = self.client("lambda"), self.client("cloudwatch")
+        target = Target(name, event, *clients, self.clock, nobody_elses)
         with flowing(target, per_s=REQUESTS_PER_S, seed=uuid.uuid4().hex, look=lambda _: None) as watch:
             yield watch
