@@ -156,7 +156,7 @@ def acts(_: Path, arguments: list[str]) -> int:
 
 
 def workflows(_: Path, arguments: list[str]) -> int:
-    """Play the shipped workflows in every story, roles enforced; writes docs/workflows.md."""
+    """Play the shipped workflows in every story, roles enforced; writes build/workflows.md."""
     return run(_, ["-m", "workflows.stories", *arguments])
 
 
@@ -197,7 +197,7 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
     "acts": (acts, "play the rehearsal's other acts, which the suite leaves out: fifteen minutes"),
     "workflows": (
         workflows,
-        "play the shipped workflows under enforced roles; writes docs/workflows.md",
+        "play the shipped workflows under enforced roles; writes build/workflows.md",
     ),
     "proof": (proof, "play every fault at every moment of a rollout; writes docs/rollout-proof.md"),
     "bake": (bake, "generate image-resizer into build/bake"),

@@ -1,4 +1,4 @@
-"""Play every story, or those named, and write docs/workflows.md: `python3 dev.py workflows`. Shell."""
+"""Play every story, or those named, and write build/workflows.md: `python3 dev.py workflows`. Shell."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from workflows.stories.page import Played, render
 from workflows.stories.story import Story, prepare
 from workflows.stories.world import Say, World
 
-PAGE = ROOT / "docs" / "workflows.md"
+PAGE = ROOT / "build" / "workflows.md"
 
 
 def main(arguments: list[str]) -> int:
