@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workflows.stories import beginning, refusals, releases, settings
+from workflows.stories import beginning, refusals, releases, settings, watching
 from workflows.stories.story import Story
 
 BEGINNING = (Story(beginning.bootstrap), Story(beginning.first_release))
@@ -17,6 +17,9 @@ STORIES = (
     Story(releases.controlled_release),
     Story(settings.watched_alarms_and_provisioned_concurrency),
     Story(settings.durable_driver),
+    Story(watching.drift),
+    Story(watching.vulnerability_that_became_known),
+    Story(watching.prune),
     Story(refusals.red_scan),
     Story(refusals.tampered_image),
     Story(refusals.fourteen_tokens),
