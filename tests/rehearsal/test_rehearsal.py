@@ -60,6 +60,20 @@ def test_the_four_acts_without_docker(checkout: Path, tmp_path: Path) -> None:
     assert "changed in the rehearsal's copy of deploy.toml: settle_s = 60" in done.stdout
 
 
+def test_a_resource_without_its_right_is_denied(checkout: Path, tmp_path: Path) -> None:
+    """A queue in infra/service.yaml that infra/permissions.yaml says nothing of ends the first act, which says where."""
+    own = tmp_path / checkout.name
+    shutil.copytree(checkout, own, ignore=shutil.ignore_patterns("build"))
+    template = own / "infra" / "service.yaml"
+    queue = "Resources:\n  Orders:\n    Type: AWS::SQS::Queue\n    Properties:\n      QueueName: !Sub ${FunctionName}-orders\n"
+    template.write_text(template.read_text("utf-8").replace("Resources:\n", queue, 1), encoding="utf-8")
+    done = rehearse(own, tmp_path / "report.html", "--no-docker", "--act", "1")
+    assert done.returncode == 1
+    role = f"{checkout.name}-production-stack-eu-central-1"
+    right = f"`{role}` lacks sqs:CreateQueue on arn:aws:sqs:eu-central-1:000000000000:{checkout.name}-production-orders"
+    assert f"{right}: add it to section `stack` of infra/permissions.yaml" in done.stdout
+
+
 @pytest.mark.long
 def test_the_other_acts_without_docker(checkout: Path, tmp_path: Path) -> None:
     """A slow version, an outage, a quiet hour and a lost process end as they should, and the page shows why."""

@@ -117,7 +117,6 @@ EXCUSES: tuple[Excuse, ...] = (
     ),
     Excuse(_BUCKET, r"s3:((Get|Put)BucketCORS|DeleteBucketCors)", "for CORS", ("CorsConfiguration",)),
     Excuse(_BUCKET, r"s3:(Get|Put)BucketLogging", "for access logs", ("LoggingConfiguration",)),
-    Excuse(_BUCKET, r"s3:(Get|Put)BucketVersioning", "for versions", ("VersioningConfiguration",)),
     Excuse(_BUCKET, r"s3:(Get|Put|Delete)BucketWebsite", "for web sites", ("WebsiteConfiguration",)),
     Excuse(
         _BUCKET,

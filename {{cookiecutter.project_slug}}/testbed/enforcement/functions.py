@@ -12,12 +12,14 @@ from ministack.core import iam_evaluator
 from ministack.core.responses import error_response_json, get_account_id, get_region
 from ministack.services import ecr, lambda_svc
 
-from testbed.enforcement import principals
+from testbed.enforcement import caller, principals
 from testbed.enforcement.decisions import Decisions
 from testbed.enforcement.patching import replace
+from testbed.enforcement.requests import Request
 from testbed.enforcement.settings import Settings
 
 LAMBDA = "lambda.amazonaws.com"
+PULLS = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 _NO_IMAGE = "Lambda does not have permission to access the ECR image. Check the ECR permissions."
 _NO_ROLE = "The role defined for the function cannot be assumed by Lambda."
 
@@ -42,11 +44,30 @@ def install(_: Settings, decisions: Decisions) -> None:
 
         return update
 
+    caller.further.append(pulled)
     replace(lambda_svc, "_create_function", creating)
     replace(lambda_svc, "_update_code", updating)
     replace(lambda_svc, "_update_config", updating)
     replace(lambda_svc, "_emit_lambda_logs", lambda known: _logging(known, decisions))
     replace(lambda_svc, "_route_async_failure", lambda known: _reporting(known, decisions))
+
+
+def pulled(action: str, request: Request) -> list[caller.Further]:
+    """Return the rights on the image that a request names: Lambda also reads it as whoever names it.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/permissions-user-function.html
+    """
+    if action not in ("lambda:CreateFunction", "lambda:UpdateFunctionCode"):
+        return []
+    code = request.parameters.get("Code")
+    image = request.text("ImageUri") or (code.get("ImageUri", "") if isinstance(code, dict) else "")
+    return [caller.Further(right, repository_arn(image), {}) for right in PULLS] if image else []
+
+
+def repository_arn(image_uri: str) -> str:
+    """Return the ARN of the repository an image is in."""
+    name = image_uri.partition("/")[2].partition("@")[0].partition(":")[0]
+    return f"arn:aws:ecr:{get_region()}:{get_account_id()}:repository/{name}"
 
 
 def refusal(name: str, image_uri: str, role: str, decisions: Decisions) -> Any:
@@ -69,12 +90,11 @@ def may_pull(image_uri: str, function: str, decisions: Decisions) -> bool:
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#configuration-images-permissions
     """
-    name = image_uri.partition("/")[2].partition("@")[0].partition(":")[0]
-    resource = f"arn:aws:ecr:{get_region()}:{get_account_id()}:repository/{name}"
+    resource = repository_arn(image_uri)
     policy = ecr.repository_policy_for_arn(resource)
     context = {"aws:sourcearn": function, "aws:sourceaccount": get_account_id()}
     verdicts = []
-    for action in ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"):
+    for action in PULLS:
         asked = iam_evaluator.EvalContext(
             principal_arn=LAMBDA,
             principal_type="Service",

@@ -109,7 +109,7 @@ def _resources(request: Request, action: str, path: str, where: str, found: str)
         case "lambda":
             return _function(request, path, found)
         case "logs":
-            return log_group(action, found, request.text("logStreamName"), where)
+            return log_group(action, found, request.text("logStreamName"))
         case "ecr" if names := request.texts("repositoryNames"):
             return [f"arn:aws:ecr:{where}:repository/{name}" for name in names]
         case "ecr" if action == "DescribeRepositories":
@@ -134,13 +134,13 @@ def _function(request: Request, path: str, found: str) -> Iterable[str]:
     return [f"{found}:{qualifier}"] if qualifier and found.count(":") == 6 else [found]
 
 
-def log_group(action: str, found: str, stream: str, where: str) -> Iterable[str]:
+def log_group(action: str, found: str, stream: str) -> Iterable[str]:
     """Return a log group under both its names: with and without the end that denials show.
 
     Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
     """
     if action in _WITHOUT_RESOURCE:
-        return [f"arn:aws:logs:{where}:log-group::log-stream:"]
+        return ["*"]
     if action in _STREAMS:
         return [f"{found}:log-stream:{stream}"]
     if action in _TAGGED or found == "*":

@@ -11,6 +11,7 @@ from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
 
+from testbed.enforcement.functions import PULLS, repository_arn
 from testbed.enforcement.requests import log_group
 
 # Rights that know no resource, whatever the resource type.
@@ -41,6 +42,8 @@ def resources(right: str, kind: str, properties: Properties, physical: str, stac
         return ["*"]
     if right == "iam:PassRole":
         return [_role(properties)]
+    if right in PULLS:
+        return [repository_arn(str((properties.get("Code") or {}).get("ImageUri", "")))]
     service = right.partition(":")[0]
     named = _named.get(service)
     return named(right, kind, properties, physical, stack) if named else ["*"]
@@ -129,7 +132,7 @@ def _s3(right: str, kind: str, properties: Properties, physical: str, _: str) ->
 def _logs(right: str, kind: str, properties: Properties, physical: str, _: str) -> list[str]:
     name = _name(properties, ("LogGroupName",), physical)
     found = f"arn:aws:logs:{_where()}:log-group:{name}"
-    return list(log_group(right.partition(":")[2], found, "", _where()))
+    return list(log_group(right.partition(":")[2], found, ""))
 
 
 def _sns(right: str, kind: str, properties: Properties, physical: str, _: str) -> list[str]:

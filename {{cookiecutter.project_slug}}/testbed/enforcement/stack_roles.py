@@ -109,6 +109,8 @@ class _Judge:
             raise PermissionError(message)
         listed = {} if kind.startswith("Custom::") else rights(self._settings.schemas, get_region(), kind)
         wanted = dict.fromkeys(right for phase in phases for right in listed.get(phase, []))
+        if kind == "AWS::Lambda::Function" and is_set(properties, "Code.ImageUri") and "delete" not in phases:
+            wanted |= dict.fromkeys(functions.PULLS)
         denied = [
             denial
             for right in wanted
