@@ -1,0 +1,72 @@
+"""Grants that no recorded request needs, by the reason for which they are there all the same.
+
+As `enforced/grants.py` names them, without function and region: `ROLE: ACTION on RESOURCE`. One that a recording needs
+fails, and so does one that no role has.
+"""
+
+from __future__ import annotations
+
+UNUSED: dict[str, tuple[str, ...]] = {
+    "the local AWS never goes on with a durable execution, so the function of the durable driver never ran under its "
+    "role; the same code does under the deploy role": (
+        "rollout: logs:CreateLogStream on log-group:/aws/lambda/NAME-rollout:*",
+        "rollout: logs:PutLogEvents on log-group:/aws/lambda/NAME-rollout:*",
+        "rollout: lambda:CheckpointDurableExecution on function:NAME-rollout:*",
+        "rollout: lambda:GetDurableExecutionState on function:NAME-rollout:*",
+        "rollout: lambda:GetAlias on function:NAME",
+        "rollout: lambda:UpdateAlias on function:NAME",
+        "rollout: cloudwatch:DescribeAlarms on *",
+        "rollout: cloudwatch:GetMetricData on *",
+        "rollout: lambda:DeleteProvisionedConcurrencyConfig on function:NAME:*",
+        "rollout: cloudwatch:DeleteAlarms on alarm:NAME-canary-*",
+        "rollout: sns:Publish on NAME-rollouts",
+    ),
+    "the durable driver and provisioned concurrency are played by stories of the workflows": (
+        "deploy: lambda:PutProvisionedConcurrencyConfig on function:NAME",
+        "deploy: lambda:GetProvisionedConcurrencyConfig on function:NAME",
+        "deploy: lambda:DeleteProvisionedConcurrencyConfig on function:NAME",
+        "deploy: lambda:GetFunction on function:NAME-rollout",
+        "deploy: lambda:GetFunctionConfiguration on function:NAME-rollout",
+        "deploy: lambda:UpdateFunctionCode on function:NAME-rollout",
+        "deploy: lambda:InvokeFunction on function:NAME-rollout",
+        "rollback: lambda:DeleteProvisionedConcurrencyConfig on function:NAME:*",
+    ),
+    "the smoke tests of staging are played by stories of the workflows": (
+        "smoke: lambda:InvokeFunction on function:NAME:live",
+        "smoke: s3:GetObject on NAME-source-000000000000/smoke/*",
+        "smoke: s3:PutObject on NAME-source-000000000000/smoke/*",
+        "smoke: s3:DeleteObject on NAME-source-000000000000/smoke/*",
+        "smoke: s3:ListBucket on NAME-source-000000000000",
+    ),
+    "the local AWS ignores where an alias sends the events that failed for good": (
+        "function: sqs:SendMessage on NAME-failures",
+        "guard: sqs:SendMessage on NAME-failures",
+    ),
+    "without it S3 says `access denied` of an object that is gone, and no recorded object was": (
+        "function: s3:ListBucket on NAME-source-000000000000",
+    ),
+    "asked where a stack failed, or has nothing to change": (
+        "deploy: cloudformation:DeleteChangeSet on stack/NAME/*",
+        "deploy: cloudformation:DescribeEvents on stack/NAME/*",
+        "deploy: cloudformation:DescribeStackEvents on stack/NAME/*",
+    ),
+    "asked in what a person may wish of a rollout but no recording wished: to resume it, to wake a version": (
+        "rollback: lambda:GetFunctionConfiguration on function:NAME",
+        "rollback: lambda:InvokeFunction on function:NAME",
+        "rollback: lambda:ListVersionsByFunction on function:NAME",
+        "rollback: cloudwatch:GetMetricData on *",
+        "rollback: cloudwatch:PutMetricAlarm on alarm:NAME-canary-*",
+    ),
+    "read by doctor, watch and history, which no recording ran as this role": (
+        "plan: lambda:GetPolicy on function:NAME",
+        "plan: lambda:ListVersionsByFunction on function:NAME",
+    ),
+    "reading, of what the same role reads in another way; may be taken away": (
+        "prune: lambda:GetAlias on function:NAME",
+        "push: ecr:DescribeImages on repository/NAME",
+    ),
+    "reading, which AWS's schemas do not list; kept until a release in AWS shows that it is not asked for": (
+        "stack: lambda:ListTags on function:NAME",
+        "stack: s3:GetBucketLocation on NAME-source-000000000000",
+    ),
+}
