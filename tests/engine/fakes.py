@@ -231,6 +231,10 @@ class FakeAws:
     history: list[Served] = field(default_factory=list)
     faults: dict[int, tuple[Callable[[], object] | None, BaseException | None]] = field(default_factory=dict)
     before_call: Callable[[str], None] | None = None
+    version_states: dict[str, str] = field(default_factory=dict)
+    woken: dict[str, float] = field(default_factory=dict)
+    wakes_in_s: float = 20.0
+    broken_versions: set[str] = field(default_factory=set)
     _images: dict[str, str] = field(default_factory=dict)
     _image: str = "repo@sha256:a"
     _revision: int = 1
@@ -407,22 +411,51 @@ class FakeAws:
     def describe_version(self, version: str) -> dict[str, str]:
         """Describe a version."""
         with self.call("GetFunctionConfiguration"), translated(f"reading version {version}"):
-            if version not in self.versions:
-                _refuse("ResourceNotFoundException", f"Function not found: {self.function_name}:{version}")
+            self._refuse_unknown(version)
             return {
                 "version": version,
                 "role": self.roles.get(version, "role"),
                 "dead_letter": "",
-                "state": "Active",
+                "state": self.state_of(version),
                 "description": f"commit of {version}",
             }
 
+    def versions_before(self, number: int | None) -> list[str]:
+        """Return the versions below a number, or all, newest first."""
+        with self.call("ListVersionsByFunction"):
+            numbers = sorted(map(int, self.versions), reverse=True)
+            return [str(each) for each in numbers if number is None or each < number]
+
+    def given_state(self, version: str, state: str) -> FakeAws:
+        """Let a version be Inactive, as after weeks without a call, or Failed, as without its image."""
+        self.version_states[version] = state
+        return self
+
+    def state_of(self, version: str) -> str:
+        """Return a version's State; an Inactive one that was called is Pending, and then Active."""
+        woken_at = self.woken.get(version)
+        if woken_at is None:
+            return self.version_states.get(version, "Active")
+        return "Pending" if self.clock.now() < woken_at + self.wakes_in_s else "Active"
+
     def invoke(self, version: str, event: object) -> tuple[str | None, object]:
-        """Invoke a version."""
-        with self.call("Invoke"):
+        """Invoke a version. One that is not Active refuses; an Inactive one wakes because of it.
+
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+        """
+        with self.call("Invoke"), translated(f"invoking version {version}"):
+            self._refuse_unknown(version)
+            state = self.state_of(version)
+            if state == "Inactive":
+                self.woken[version] = self.clock.now()
+            if state != "Active":
+                _refuse(
+                    "ResourceConflictException",
+                    f"The operation cannot be performed at this time. The function is currently in the following state: {state}",
+                )
             self.events.append(event)
-            if self._probe_error:
-                return "Unhandled", {"errorMessage": self._probe_error}
+            if self._probe_error or version in self.broken_versions:
+                return "Unhandled", {"errorMessage": self._probe_error or "broken"}
             return None, {"resized": [], "skipped": []}
 
     def function(self) -> FunctionState:
@@ -461,6 +494,10 @@ class FakeAws:
                 self._images[newest] = self._image
                 self.versions = {*self.versions, newest}
             return newest
+
+    def _refuse_unknown(self, version: str) -> None:
+        if version != "$LATEST" and version not in self.versions:
+            _refuse("ResourceNotFoundException", f"Function not found: {self.function_name}:{version}")
 
     def _refuse_while_updating(self) -> None:
         if self.clock.now() < self._updated_at + self.update_s:

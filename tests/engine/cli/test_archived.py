@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from deployer.aws.errors import translated
 from deployer.cli.main import main
 from deployer.errors import Exit
 from engine.around import given_settings
@@ -89,3 +90,39 @@ def test_a_failed_jobs_last_step_does_not_look(deploy):
     deploy.aws.ecr.statuses[DIGEST] = "ARCHIVED"
     assert deploy("rollback", "--only-if-owner", "77") == Exit.DONE
     assert deploy.aws.ecr.asked == []
+
+
+def test_a_deleted_version_is_passed_over(deploy, capsys):
+    """Where the version before was deleted, the next best one has the traffic, and the output says so."""
+    deploy.aws.versions = {"40", "42"}
+    assert deploy("rollback") == Exit.DONE
+    said = capsys.readouterr().out
+    assert "next best  version 40 has the traffic instead" in said
+    assert "roll back  all traffic is on version 40" in said
+    assert "version 41 does not exist" in deploy.aws.description
+    assert deploy.aws.stable == "40"
+
+
+def test_a_version_without_its_image_is_passed_over(deploy, capsys):
+    """A version that is Failed gets the traffic for a moment; the next best one keeps it."""
+    deploy.aws.versions = {"40", "41", "42"}
+    deploy.aws.given_state("41", "Failed")
+    assert deploy("rollback") == Exit.DONE
+    assert "no way back: version 41 is Failed" in capsys.readouterr().out
+    assert [write.version for write in deploy.aws.writes] == ["41", "40"]
+
+
+def test_a_rollback_without_the_right_to_wake_is_one(deploy, capsys):
+    """What cannot be found out after the write changes nothing about it."""
+    denied = {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
+
+    def refuse(name: str) -> None:
+        if name == "Invoke":
+            with translated("invoking version 41"):
+                raise ClientError(denied, "Invoke")
+
+    deploy.aws.before_call = refuse
+    assert deploy("rollback") == Exit.DONE
+    assert (
+        "not known  whether version 41 answers: invoking version 41: not allowed" in capsys.readouterr().out
+    )

@@ -305,6 +305,7 @@ def test_rollback_and_status(deploy, capsys):
     assert deploy("status") == Exit.DONE
     assert capsys.readouterr().out.splitlines() == [
         "roll back  all traffic is on version 41: customers complain",
+        "awake      version 41 serves",
         "function   image-resizer-production in eu-west-1",
         "traffic    version 41 100 %",
         "rollout    77.1: version 41 -> 42, rolled-back",

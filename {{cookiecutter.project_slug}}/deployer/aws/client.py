@@ -214,15 +214,20 @@ class Aws:
 
     def newest_version(self) -> str:
         """Return the version published last; several calls when there are many. Raises NotFound."""
+        found = self.versions_before(None)
+        if not found:
+            raise NotFound(f"`{self.function_name}` has no published version", hint="deployer apply")
+        return found[0]
+
+    def versions_before(self, number: int | None) -> list[str]:
+        """Return the versions below a number, or all, newest first; several calls when there are many."""
         with translated("listing the versions"):
             pages = self._lambda.get_paginator("list_versions_by_function").paginate(
                 FunctionName=self.function_name
             )
             found = [version["Version"] for page in pages for version in page["Versions"]]
-        numbers = [number for number in found if number != "$LATEST"]
-        if not numbers:
-            raise NotFound(f"`{self.function_name}` has no published version", hint="deployer apply")
-        return max(numbers, key=int)
+        numbers = sorted((int(each) for each in found if each != "$LATEST"), reverse=True)
+        return [str(each) for each in numbers if number is None or each < number]
 
     def describe_version(self, version: str) -> dict[str, str]:
         """Return role, dead-letter target, state and description of a version. Raises NotFound."""

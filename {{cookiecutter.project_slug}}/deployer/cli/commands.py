@@ -19,9 +19,10 @@ from deployer.release import sources
 from deployer.release.apply import Release, apply, observe
 from deployer.report import text as report
 from deployer.rollout import sample as samples
+from deployer.rollout import wake
 from deployer.rollout.alarms import all_alarms, watched_alarms
 from deployer.rollout.surroundings import after_write
-from deployer.rollout.way_back import Patience, earlier_version, roll_back
+from deployer.rollout.way_back import Patience, RolledBack, earlier_version, roll_back
 
 _WATCH_S = 5.0
 
@@ -100,15 +101,41 @@ def rollback(context: Context, reason: str, to: str | None, only_owner: str | No
     if only_owner is None:
         _require_way_back(context, aws, to)
     patience = Patience(context.clock)
-    done = roll_back(aws, reason=reason, only_owner=only_owner, to=to, patience=patience)
+    waking = wake.Waking(aws, _harmless(context), patience, context.output.say)
+    try:
+        done = roll_back(aws, reason=reason, only_owner=only_owner, to=to, patience=patience)
+    except NotFound:
+        alias = aws.alias()
+        gone = RolledBack(to or earlier_version(alias), reason, before=alias)
+        _tell_rolled_back(context, aws, wake.next_best(waking, gone, reason=reason, problem="does not exist"))
+        return Exit.DONE
     if done.version is None or done.write is None:
         context.output.say(done.reason)
         return Exit.DONE
-    context.output.event(report.rollback_event(context.clock.now(), done.write, reason))
-    context.output.summarize(report.wish_summary(aws.function_name, "roll back", done.write, reason))
-    context.output.say_decision(f"roll back  all traffic is on version {done.version}: {reason}")
-    after_write(context, aws, done.write, reason)
+    _tell_rolled_back(context, aws, done)
+    settled = wake.settle(waking, done, reason=reason)
+    if settled is not done:
+        _tell_rolled_back(context, aws, settled)
     return Exit.DONE
+
+
+def _tell_rolled_back(context: Context, aws: Aws, done: RolledBack) -> None:
+    """Say, keep and announce a rollback that was carried out."""
+    if done.write is None:
+        return
+    context.output.event(report.rollback_event(context.clock.now(), done.write, done.reason))
+    context.output.summarize(report.wish_summary(aws.function_name, "roll back", done.write, done.reason))
+    context.output.say_decision(f"roll back  all traffic is on version {done.version}: {done.reason}")
+    after_write(context, aws, done.write, done.reason)
+
+
+def _harmless(context: Context) -> object:
+    """Return the owner's harmless event; a rollback does without one that cannot be read."""
+    try:
+        return samples.load_probe(context.root)
+    except DeployerError as error:
+        context.output.say(f"probe      an empty event instead: {error.what}")
+        return {}
 
 
 def _require_way_back(context: Context, aws: Aws, to: str | None) -> None:

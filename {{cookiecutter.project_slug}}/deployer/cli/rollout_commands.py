@@ -69,6 +69,8 @@ def start(context: Context, how: Start) -> Exit:
     if alias.routing.stable != target and alias.routing.canary is None:
         is_shared = bool(plan.steps) and not plan.skip_reason
         preflight.check_version(aws, alias.routing.stable, target, is_shared=is_shared)
+        if how.force is None:
+            preflight.check_way_back(aws, alias.routing.stable)
         preflight.check_alarms(aws, settings)
         preflight.send_probe(aws, target, probe)
         context.output.say(f"probe      version {target} answers {samples.PROBE}")

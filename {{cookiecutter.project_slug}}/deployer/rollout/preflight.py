@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deployer.aws.client import Aws
+from deployer.aws.registry import require_pullable
 from deployer.config import Environment
 from deployer.errors import DeployerError, Exit
 from deployer.rollout import sample as samples
@@ -35,6 +36,31 @@ def check_version(aws: Aws, stable: str, target: str, *, is_shared: bool) -> Non
             hint="deployer apply",
             exit_code=Exit.REFUSED,
         )
+
+
+def check_way_back(aws: Aws, stable: str) -> None:
+    """Refuse a rollout that nobody could take back: a stable version that is Failed, or without its image.
+
+    Raises DeployerError (exit 5).
+    """
+    state = aws.describe_version(stable)["state"]
+    if state == "Failed":
+        raise DeployerError(
+            f"there is no way back: version {stable} is Failed",
+            found="found state Failed, expected Active",
+            hint=_ANYWAY,
+            exit_code=Exit.REFUSED,
+        )
+    try:
+        require_pullable(aws.ecr, aws.image_of(stable))
+    except DeployerError as error:
+        if error.exit_code == Exit.REFUSED:
+            error.what = f"there is no way back to version {stable}: {error.what}"
+            error.hint = f"{error.hint}; or {_ANYWAY}"
+        raise
+
+
+_ANYWAY = "deployer rollout start --force REASON, if this release is what mends it"
 
 
 def check_alarms(aws: Aws, settings: Environment) -> None:
