@@ -18,6 +18,7 @@ ROLLBACK = reading.WORKFLOWS + "rollback.yml"
 CONTROL, WATCH = reading.WORKFLOWS + "control.yml", reading.WORKFLOWS + "watch.yml"
 PRUNE = reading.WORKFLOWS + "prune.yml"
 GAMEDAY = reading.WORKFLOWS + "gameday.yml"
+CHECKS = reading.ACTIONS + "checks/action.yml"
 SETUP, ASSUME_ROLE = reading.ACTIONS + "setup/action.yml", reading.ACTIONS + "assume-role/action.yml"
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
 
@@ -617,6 +618,34 @@ MUTANTS = {
         '"${{ vars.AWS_ROLLBACK_ROLE_ARN }}"',
         "arn:aws:iam::123456789012:role/admin",
         "expected AWS_ROLLBACK_ROLE_ARN",
+    ),
+    "the checks do without types": Mutant(
+        release.checks_are_the_same,
+        CHECKS,
+        "      run: python3 dev.py types\n",
+        "      run: python3 dev.py verify\n",
+        "nothing runs `python3 dev.py types`",
+    ),
+    "a pull request is not linted": Mutant(
+        release.checks_are_the_same,
+        CI,
+        "      - uses: $/.github/actions/checks\n",
+        "",
+        "ci.yml: nothing runs `python3 dev.py lint`",
+    ),
+    "a job reads an environment's variables without a role": Mutant(
+        credentials.environments_go_with_roles,
+        DEPLOY,
+        "    name: Lint, types, tests\n",
+        "    name: Lint, types, tests\n    environment: production-plan\n",
+        "enters an environment",
+    ),
+    "a role is assumed on a condition": Mutant(
+        credentials.environments_go_with_roles,
+        ASSUME_ROLE,
+        "    - uses: aws-actions/configure-aws-credentials@",
+        "    - if: inputs.role != ''\n      uses: aws-actions/configure-aws-credentials@",
+        "becomes a role on a condition",
     ),
     "staging's role works on production's versions": Mutant(
         credentials.roles_are_those_of_the_environment,

@@ -11,7 +11,15 @@ from rules import reading
 from rules.reading import ACTIONS, DEPLOY, WORKFLOWS, Files
 
 SETUP = f"{reading.SELF}.github/actions/setup"
-FIND = "Find role"
+ASSUME, FIND = f"{reading.SELF}.github/actions/assume-role", "Find role"
+# Jobs without credentials whose work is linters, tests or a local AWS.
+WITH_EVERYTHING = {
+    "ci.yml checks",
+    "ci.yml image",
+    "ci.yml rehearsal",
+    "deploy.yml checks",
+    "deploy.yml smoke",
+}
 # What may run where somebody else's code is checked: no sign-in to a cloud or a registry.
 UNTRUSTED_ACTIONS = {
     "actions/checkout",
@@ -125,16 +133,34 @@ def _variables(place: str, job: reading.Tree, role: str) -> list[str]:
     return found
 
 
-def credentials_are_beside_few_packages(files: Files) -> list[str]:
-    """Demand that a job with a role installs the deployer or the smoke tests alone, and nothing afterwards."""
+def environments_go_with_roles(files: Files) -> list[str]:
+    """Demand that a job enters an environment to become a role, and becomes it whatever happens before."""
     found = []
     for place, job, _ in reading.jobs(files):
+        if "environment" in job and not reading.roles(job):
+            found.append(f"{place}: enters an environment, and reads its variables, without becoming a role")
+        found += [
+            f"{place}: becomes a role on a condition"
+            for step in reading.steps(job)
+            if "if" in step
+            and (reading.uses(step) in (ASSUME, reading.ASSUMES_ROLE) or step.get("name") == FIND)
+        ]
+    return found
+
+
+def credentials_are_beside_few_packages(files: Files) -> list[str]:
+    """Demand that a job installs the deployer alone unless it tests, and with a role nothing afterwards."""
+    found = []
+    for place, job, _ in reading.jobs(files):
+        steps, name = reading.steps(job), place.removeprefix(WORKFLOWS)
+        only = [(step.get("with") or {}).get("only", "") for step in steps if step.get("uses") == SETUP]
+        wanted = (
+            "smoke" if name == "deploy.yml staging-smoke" else "" if name in WITH_EVERYTHING else "deployer"
+        )
+        if any(environment != wanted for environment in only):
+            found.append(f"{place}: installs more than it needs, or less")
         if not reading.roles(job):
             continue
-        steps = reading.steps(job)
-        only = [step.get("with", {}).get("only") for step in steps if step.get("uses") == SETUP]
-        if only not in (["deployer"], ["smoke"]):
-            found.append(f"{place}: installs more than it needs beside credentials")
         if re.search(r"dev\.py (?!verify|setup \$\{ONLY|smoke\b)", reading.commands(job)):
             found.append(f"{place}: runs a task that installs everything")
         if re.search(r"\b(pip|uv|npm|curl|wget)\b(?!\.)", reading.commands(job)):
@@ -208,6 +234,7 @@ RULES = (
     pull_requests_get_no_credentials,
     machinery_is_verified_first,
     roles_are_those_of_the_environment,
+    environments_go_with_roles,
     credentials_are_beside_few_packages,
     installer_is_pinned_and_shares_nothing,
     people_choose_from_a_list,

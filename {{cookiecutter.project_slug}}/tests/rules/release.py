@@ -20,18 +20,44 @@ STEPS = [
     "Roll out",
     "Smoke staging",
 ]
-# What a job must not start without. `settings` says where; the rest must have succeeded.
-NEEDS = {
-    "settings": set[str](),
-    "checks": set[str](),
-    "image": {"settings"},
-    "smoke": {"settings", "image"},
-    "push": {"settings", "checks", "image", "smoke"},
-    "staging": {"settings", "push"},
-    "staging-smoke": {"settings", "push", "staging"},
-    "production-plan": {"settings", "push", "staging-smoke"},
-    "production": {"settings", "push", "staging", "staging-smoke", "production-plan"},
+# What each job waits for. `settings` says where; of the rest each must have succeeded.
+NEEDS: dict[str, dict[str, set[str]]] = {
+    "deploy.yml": {
+        "settings": set(),
+        "checks": set(),
+        "image": {"settings"},
+        "smoke": {"settings", "image"},
+        "push": {"settings", "checks", "image", "smoke"},
+        "staging": {"settings", "push"},
+        "staging-smoke": {"settings", "push", "staging"},
+        "production-plan": {"settings", "push", "staging", "staging-smoke"},
+        "production": {"settings", "push", "staging", "staging-smoke", "production-plan"},
+    },
+    "prune.yml": {
+        "settings": set(),
+        "staging": {"settings"},
+        "production": {"settings"},
+        "images": {"settings", "staging", "production"},
+    },
+    "watch.yml": {
+        "settings": set(),
+        "staging": {"settings"},
+        "production": {"settings"},
+        "rescan": {"production"},
+        "template": set(),
+        "gameday": set(),
+        "tell": {"settings", "staging", "production", "rescan", "template", "gameday"},
+    },
+    "ci.yml": {
+        "settings": set(),
+        "checks": set(),
+        "image": {"settings"},
+        "rehearsal": set(),
+        "pass": {"settings", "checks", "image", "rehearsal"},
+    },
 }
+# These look at what the others did, or at what is live whether or not another job was red.
+WHATEVER_HAPPENED = {"ci.yml pass", "watch.yml rescan", "watch.yml tell"}
 
 
 def _deploy_jobs(files: Files) -> dict[str, Tree]:
@@ -47,15 +73,32 @@ def only_main_is_released(files: Files) -> list[str]:
 
 
 def jobs_wait_for_each_other(files: Files) -> list[str]:
-    """Demand of each job of a release that it waits for those it relies on, whatever became of them."""
-    jobs, found = _deploy_jobs(files), []
-    if set(jobs) != set(NEEDS):
-        found.append(f"{DEPLOY}: expected the jobs {sorted(NEEDS)}, found {sorted(jobs)}")
-    for name in sorted(jobs.keys() & NEEDS.keys()):
-        needs = set(reading.listed(jobs[name].get("needs")))
-        found += [f"{DEPLOY}: {name} does not wait for {other}" for other in sorted(NEEDS[name] - needs)]
-        if re.search(r"always|failure|cancelled", str(jobs[name].get("if", ""))):
-            found.append(f"{DEPLOY}: {name} may run after a failure")
+    """Demand of each job that it waits for those it relies on, and does not start when one of them failed."""
+    found = []
+    for path, workflow in reading.workflows(files):
+        wanted = NEEDS.get(path.removeprefix(reading.WORKFLOWS), {name: set() for name in workflow["jobs"]})
+        if set(workflow["jobs"]) != set(wanted):
+            found.append(f"{path}: expected the jobs {sorted(wanted)}, found {sorted(workflow['jobs'])}")
+        for name, job in workflow["jobs"].items():
+            needs = set(reading.listed(job.get("needs")))
+            missing = wanted.get(name, set()) - needs
+            found += [f"{path}: {name} does not wait for {other}" for other in sorted(missing)]
+            place = f"{path.removeprefix(reading.WORKFLOWS)} {name}"
+            goes_on = re.search(r"always|failure|cancelled", str(job.get("if", "")))
+            if bool(goes_on) != (place in WHATEVER_HAPPENED):
+                found.append(f"{path}: {name} may run after a failure, or no longer runs after one")
+    return found
+
+
+def checks_are_the_same(files: Files) -> list[str]:
+    """Demand lint, types and tests of a pull request and of a release, each without a condition."""
+    found, wanted = [], ("python3 dev.py lint", "python3 dev.py types", "python3 dev.py test")
+    for path in (reading.CI, DEPLOY):
+        steps = reading.steps(dict(reading.workflows(files))[path]["jobs"].get("checks", {}))
+        if any("if" in step for step in steps):
+            found.append(f"{path}: a check is conditional")
+        runs = [step.get("run", "") for step in steps]
+        found += [f"{path}: nothing runs `{word}`" for word in wanted if not any(word in run for run in runs)]
     return found
 
 
@@ -213,6 +256,7 @@ def production_is_never_left_split(files: Files) -> list[str]:
 RULES = (
     only_main_is_released,
     jobs_wait_for_each_other,
+    checks_are_the_same,
     gate_comes_first,
     one_image_goes_through,
     origin_is_verified,

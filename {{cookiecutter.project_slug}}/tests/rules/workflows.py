@@ -8,9 +8,12 @@ become which role. The template's own tests show that each refuses a workflow th
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from rules import credentials, reading, release
 from rules.reading import CI, Files
+
+Rule = Callable[[Files], list[str]]
 
 # Compromised in March 2026 (every tag but one); no alias, no image support.
 FORBIDDEN_ACTIONS = ("aquasecurity/trivy-action", "aws-actions/aws-lambda-deploy")
@@ -215,7 +218,7 @@ def files_read_alike(files: Files) -> list[str]:
     return found
 
 
-RULES = (
+RULES: tuple[Rule, ...] = (
     actions_are_pinned_once,
     forbidden_actions_are_absent,
     permissions_are_minimal,
