@@ -12,7 +12,8 @@ from pathlib import Path
 from benchmarks.rules import STARTS, minutes_of
 from benchmarks.traffic import RAMP, Case, Poisson, simulate
 from deployer.judge.counts import RolloutSoFar
-from deployer.judge.evidence import Trace, judge
+from deployer.judge.absolute import Trace
+from deployer.judge.evidence import judge
 from deployer.model import GateSettings
 
 DOCS = Path(__file__).parents[1] / "{{cookiecutter.project_slug}}" / "docs"

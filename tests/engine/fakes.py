@@ -18,7 +18,7 @@ from deployer.aws.errors import Unavailable, translated
 from deployer.aws.metrics import Baseline
 from deployer.aws.observed import FunctionState
 from deployer.canary import marker
-from deployer.judge.counts import Counts, Minute
+from deployer.judge.counts import Block, Counts, Minute
 from deployer.model import AlarmReading, AlarmState, AliasState, AliasWrite, Routing
 
 STALE_REVISION = (
@@ -66,7 +66,7 @@ class Traffic:
     """What each version does with the calls it gets: calls per minute of the alias, and rates (0-1).
 
     `outage` is (from, until, rate): in that time both versions fail that often. `lag_s` is how long CloudWatch
-    takes to know of a call: what is newer is not in the numbers yet.
+    takes to know of a call: what is newer is not in the numbers yet. `week` is the history in 15-minute blocks.
     """
 
     per_minute: float = 600
@@ -77,6 +77,7 @@ class Traffic:
     lag_s: float = 90.0
     p90_ms: float = 200.0
     p99_ms: float = 900.0
+    week: tuple[Block, ...] = (Block(9000, 9),) * (7 * 24 * 4)
 
     def counts(self, version: str, share: float, since: float, until: float) -> Counts:
         """Return what that share of the traffic makes of a version in a time in which nothing changes."""
@@ -146,6 +147,11 @@ class FakeMetrics:
         with self.aws.call("GetMetricData"):
             traffic = self.aws.traffic
             return Baseline(traffic.counts(stable, 1.0, until - 3600, until), traffic.p90_ms, traffic.p99_ms)
+
+    def history(self, until: float) -> tuple[Block, ...]:
+        """Return a week in which errors came each by itself."""
+        with self.aws.call("GetMetricData"):
+            return self.aws.traffic.week
 
     def minutes(
         self, versions: tuple[str, str], since: int, until: float, slow_ms: float | None

@@ -82,6 +82,12 @@ class RolloutPlan:
     skip_reason: str = ""
 
     @property
+    def exposure_min(self) -> float:
+        """Return how many minutes of the whole traffic the canary serves, if nothing is extended."""
+        steps = sum(step.weight_pct / 100 * step.bake_s for step in self.steps)
+        return (steps + self.final_bake_s) / 60
+
+    @property
     def fingerprint(self) -> str:
         """Four hex digits of the steps, so that a resume under other steps is noticed."""
         return hashlib.sha256(repr((self.steps, self.final_bake_s)).encode()).hexdigest()[:4]

@@ -18,6 +18,7 @@ from deployer.drivers import codedeploy, deployments
 from deployer.drivers.codedeploy import Deployment, Traffic
 from deployer.drivers.deployments import Deployments, Ended, Status
 from deployer.errors import DeployerError, Exit
+from deployer.judge.counts import Block
 from deployer.model import RolloutState, Routing
 from deployer.rollout.run import Stop
 from engine.around import given_settings
@@ -301,6 +302,10 @@ class LastWeek:
     def week(self, _version: str, _now: float) -> tuple[list[float], float]:
         """Return calls minute by minute, and the share that failed."""
         return [100.0] * 60, 0.001
+
+    def history(self, _now: float) -> tuple[Block, ...]:
+        """Return a week in which errors came each by itself."""
+        return (Block(9000, 9),) * 672
 
 
 SETTINGS = """

@@ -287,7 +287,7 @@ class TestLook:
         told: list[object] = []
         drive = replace(self.drive(aws, clock), tell=told.append)
         clock.time += 300
-        aws.given_failure(len(aws.calls) + 5, Unavailable("the connection was lost"))
+        aws.given_failure(len(aws.calls) + 6, Unavailable("the connection was lost"))
         state = durable.look(durable.START, drive)
         assert state["unanswered"]["event"]["decision"] == "set-weight"
         # Lambda did take it.

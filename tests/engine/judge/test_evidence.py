@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.judge import eprocess
-from deployer.judge.counts import Counts, Minute, RolloutSoFar, StepStart
+from deployer.judge.absolute import error_limit
+from deployer.judge.counts import Counts, Dispersion, Minute, RolloutSoFar, StepStart
 from deployer.judge.eprocess import Share
-from deployer.judge.evidence import Judgement, closed, error_limit, judge
+from deployer.judge.evidence import Judgement, closed, judge
 from deployer.judge.sentences import number, rollouts
 from deployer.model import GateSettings, Outcome
 
@@ -102,7 +103,7 @@ SENTENCES = [
         [*steady(5, (8, 0), (92, 0)), *steady(3, (12, 2), (88, 0), 5), minute(8, (10, 0), (90, 1))],
         RAMP[:1],
         "v42 served 9.1 % of 700 requests but produced 4 of the 4 errors. If it were no worse than v41, "
-        "evidence this strong would turn up in fewer than 1 of 450 rollouts. Rolling back.",
+        "evidence this strong would turn up in fewer than 1 of 500 rollouts. Rolling back.",
     ),
     (
         steady(20, (100, 1), (900, 9)),
@@ -228,11 +229,32 @@ def test_a_regression_that_begins_after_hours_is_found_soon():
     assert found.traces[0].failed_at < 312 * 60
 
 
-def test_retries_count_once():
-    """Errors are divided by the number of attempts, for sources that try again."""
+def test_errors_that_come_in_runs_count_once():
+    """The same errors prove nothing where last week's came in runs of three, and the sentence says so."""
     minutes = [*GOOD, *steady(2, (10, 3), (190, 0), 20)]
     assert outcomes(judged(minutes)) == [FAIL]
-    assert outcomes(judged(minutes, gate=replace(SETTINGS, attempts=3))) == [PASS]
+    assert outcomes(judged(minutes, dispersion=Dispersion(3.0))) == [PASS]
+    worse = [*GOOD, *steady(6, (10, 6), (190, 0), 20)]
+    found = judged(worse, dispersion=Dispersion(3.04)).verdicts
+    assert found[0].outcome is FAIL
+    assert "Errors come in runs here: 3 count as one." in found[0].sentence
+    unmeasured = judged(steady(9, (10, 10), (190, 0)), dispersion=Dispersion(5.0, is_measured=False)).verdicts
+    assert "With less than six hours of history, 5 errors count as one." in unmeasured[0].sentence
+
+
+def test_runs_excuse_no_version_that_stands_alone_for_ever():
+    """The absolute guard too takes a run for one error, and fails what goes on."""
+    short = [*GOOD, *steady(2, (900, 20), (0, 0), 50)]
+    assert outcomes(judged(short, *BAKE)) == [FAIL]
+    assert outcomes(judged(short, *BAKE, dispersion=Dispersion(15.0))) == [PASS]
+    long = [*GOOD, *steady(9, (900, 90), (0, 0), 50)]
+    assert outcomes(judged(long, *BAKE, dispersion=Dispersion(15.0))) == [FAIL]
+
+
+def test_a_probe_fails_by_itself():
+    """Runs of the traffic's errors say nothing about our own calls."""
+    probes = [minute(n, (10, 4), (10, 0), source="probe") for n in range(15)]
+    assert outcomes(judged(probes, dispersion=Dispersion(5.0))) == [FAIL]
 
 
 def test_a_probe_is_a_stratum_of_its_own():

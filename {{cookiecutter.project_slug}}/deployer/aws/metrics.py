@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from deployer.aws.errors import Unavailable, translated
 from deployer.config import ALIAS
-from deployer.judge.counts import Counts, Minute
+from deployer.judge.counts import BLOCK_S, Block, Counts, Minute
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
 
 MINUTE_S = 60
 HOUR_S = 3600
+KNOWN_AFTER_S = 600  # the last errors of an hour may come late
 WEEK_S = 7 * 24 * HOUR_S
 NAMESPACE = "AWS/Lambda"
 
@@ -36,9 +37,9 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Series:
-    """One metric of one version: which statistic of what."""
+    """One metric: which statistic of what. Without a version it is the alias's, both versions together."""
 
-    version: str
+    version: str | None
     metric: str
     statistic: str
 
@@ -85,6 +86,23 @@ class Metrics:
         found = self._read(wanted, end - WEEK_S, end, MINUTE_S)
         calls = [found["calls"].get(at, 0.0) for at in range(end - WEEK_S, end, MINUTE_S)]
         return calls, sum(found["errors"].values()) / max(1.0, sum(calls))
+
+    def history(self, until: float) -> tuple[Block, ...]:
+        """Return the alias's calls and errors in each 15 minutes of a week, both versions together.
+
+        The week ends with the last full hour at least 10 minutes before `until` (seconds since the epoch), so
+        that whoever resumes a rollout reads the same. Empty where the app's own metric counts: it has no such
+        series.
+        """
+        if self._counts_failures:
+            return ()
+        end = int(until - KNOWN_AFTER_S) // HOUR_S * HOUR_S
+        wanted = {"calls": Series(None, "Invocations", "Sum"), "errors": Series(None, "Errors", "Sum")}
+        found = self._read(wanted, end - WEEK_S, end, BLOCK_S)
+        return tuple(
+            Block(found["calls"].get(at, 0.0), found["errors"].get(at, 0.0))
+            for at in range(end - WEEK_S, end, BLOCK_S)
+        )
 
     def minutes(
         self, versions: tuple[str, str], since: int, until: float, slow_ms: float | None
@@ -143,8 +161,9 @@ class Metrics:
         dimensions = {
             "FunctionName": self._function_name,
             "Resource": f"{self._function_name}:{ALIAS}",
-            "ExecutedVersion": series.version,
         }
+        if series.version is not None:
+            dimensions["ExecutedVersion"] = series.version
         namespace, metric_name = NAMESPACE, series.metric
         if series.metric == "Errors" and self._counts_failures:
             namespace, metric_name = self._function_name, "Failures"

@@ -13,6 +13,7 @@ from deployer.context import Context
 from deployer.drivers import codedeploy, costs
 from deployer.errors import DeployerError, Exit
 from deployer.judge import estimate as estimates
+from deployer.judge.dispersion import dispersion
 from deployer.model import AliasState
 from deployer.release import plan as plans
 from deployer.release import sources
@@ -48,11 +49,16 @@ def plan(context: Context, image_uri: str | None) -> Exit:
 
 
 def _outlook(context: Context, aws: Aws, alias: AliasState) -> str:
-    """Say what the steps can prove with last week's traffic, and what they cost; one GetMetricData."""
+    """Say what the steps can prove with last week's traffic, and what they cost; two GetMetricData."""
     settings = context.config.environment(context.environment)
-    calls, error_rate = aws.metrics().week(alias.routing.stable, context.clock.now())
+    now = context.clock.now()
+    calls, error_rate = aws.metrics().week(alias.routing.stable, now)
     rollout_plan = settings.rollout_plan("plan", "next")
-    found = estimates.estimate(rollout_plan, settings.gate_settings(), calls, error_rate)
+    gate = settings.gate_settings()
+    runs = dispersion(
+        aws.metrics().history(now), exposure_min=rollout_plan.exposure_min, attempts=gate.attempts
+    )
+    found = estimates.estimate(rollout_plan, gate, calls, error_rate, runs)
     lines = [estimates.describe_estimate(found)]
     if rollout_plan.steps:
         lines.append(costs.describe(settings.driver, found.shortest_s))

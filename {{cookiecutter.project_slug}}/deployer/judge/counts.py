@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+BLOCK_S = 900
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,22 @@ class Minute:
 
 
 @dataclass(frozen=True)
+class Block:
+    """What both versions together did in 15 minutes of the time before a rollout."""
+
+    calls: float = 0.0
+    errors: float = 0.0
+
+
+@dataclass(frozen=True)
+class Dispersion:
+    """How many errors count as one, at least 1; `is_measured` is False where the history is too short."""
+
+    phi: float = 1.0
+    is_measured: bool = True
+
+
+@dataclass(frozen=True)
 class StepStart:
     """When a step began (seconds since the epoch) and the canary's weight in it; 100 in the final bake."""
 
@@ -48,7 +66,8 @@ class RolloutSoFar:
     `starts` are the steps so far, the current one last; earlier ones that nobody remembers may be missing,
     but never the first. `read_at` is when the metrics were last read completely, None for never.
     `before` is what the stable version did in the hour before the first step. `accepted_at` is when a person
-    last resumed the rollout: how slow it was before does not pause it again.
+    last resumed the rollout: how slow it was before does not pause it again. `dispersion` is how errors came
+    in the week before the first step.
     """
 
     stable: str
@@ -58,6 +77,7 @@ class RolloutSoFar:
     p99_duration_s: float = 0.0
     before: Counts = Counts()
     accepted_at: float = 0.0
+    dispersion: Dispersion = field(default_factory=Dispersion)
 
     @property
     def current(self) -> StepStart:

@@ -4,7 +4,10 @@
 canary is no worse, each falls on it with probability at most `rho`, its share of that minute's calls. For
 an alternative omega (how many times likelier a canary call fails than a stable one), one minute is worth
 
-    ln e_i(omega) = hits_i * ln(omega) - trials_i * ln(1 + rho_i * (omega - 1))          [nats]
+    ln e_i(omega) = (hits_i * ln(omega) - ln E0[omega^hits_i]) / phi                     [nats]
+
+where E0 is the mean by chance alone (`judge.strata`: exact, or the bound (1 + rho_i (omega - 1))^trials_i),
+and phi >= 1 is how many marks count as one (`judge.dispersion`).
 
 and the evidence at time t mixes alternatives and starting points, with weights that sum to one:
 
@@ -15,9 +18,9 @@ A start that lies ahead counts as 1, so that the weights need no plan of what is
 
 *Why it is right.* Given how many calls each version had and how many marks there were, `hits` is
 hypergeometric when both versions fail alike, stochastically smaller when the canary fails less, and in
-convex order below Binomial(trials, rho) (Hoeffding 1963, theorem 4). So E[omega^hits] is at most
-(1 + rho (omega - 1))^trials: each factor has a mean of at most 1 given the past, their product is a
-supermartingale, a mixture of such with fixed weights is one too, and Ville's inequality (1939) says
+convex order below Binomial(trials, rho) (Hoeffding 1963, theorem 4). So E[omega^hits] is at most E0: each
+factor has a mean of at most 1 given the past, also as a root (Jensen), their product is a supermartingale, a
+mixture of such with fixed weights is one too, and Ville's inequality (1939) says
 
     P(E_t >= 1/alpha for any t, ever) <= alpha.
 
@@ -49,16 +52,18 @@ _ABOVE_ONE = tuple(omega - 1.0 for omega in OMEGAS)
 
 @dataclass(frozen=True)
 class Share:
-    """One minute's marks: `hits` of `trials` are the canary's, each with probability `rho` at most (0-1).
+    """One stratum's marks: `hits` of `trials` are the canary's, each with probability `rho` at most (0-1).
 
-    `at` is the start of the minute in seconds since the epoch. Marks may be fractions: a failure that its
-    source tries again is divided by the number of attempts, and stays below one whole mark in convex order.
+    `at` is the start of its last minute in seconds since the epoch. `log_means` are ln E0[omega^hits] for
+    `OMEGAS`; without them the binomial bound stands in. `phi` is how many marks count as one.
     """
 
     at: int
     hits: float
     trials: float
     rho: float
+    log_means: tuple[float, ...] = ()
+    phi: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -111,9 +116,10 @@ def accumulate(shares: Sequence[Share], starts: Sequence[float]) -> tuple[Point,
             continue
         rho, hits, trials = share.rho, share.hits, share.trials
         if trials:
+            means = share.log_means or [trials * math.log1p(rho * above_one) for above_one in _ABOVE_ONE]
             sums = [
-                done + hits * log_omega - trials * math.log1p(rho * above_one)
-                for done, log_omega, above_one in zip(sums, _LOG_OMEGAS, _ABOVE_ONE, strict=True)
+                done + (hits * log_omega - mean) / share.phi
+                for done, log_omega, mean in zip(sums, _LOG_OMEGAS, means, strict=True)
             ]
         if place == len(ordered) or ordered[place].at != share.at:
             parts = list(map(add, sums, heads))

@@ -8,6 +8,8 @@ For a stable error rate p0 and a canary's p1 at weight w and N calls per minute,
 
 and the e-process of `deployer.eprocess` has to reach ln(K / alpha): K = 7 alternatives x 2, as the
 rollout's own start has half of the weight. The canary must also have failed three times, in two minutes.
+Where errors come in runs, phi of them count as one (`judge.dispersion`): all that is needed is phi times as
+much.
 The numbers are averages, not promises; `benchmarks/rollout_power.py` simulates the whole rule.
 
 Reference: the expected growth of a likelihood ratio is the Kullback-Leibler divergence (Wald 1945).
@@ -21,8 +23,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from deployer.judge.absolute import GUARD_SHARE, MIN_BAD_MINUTES
+from deployer.judge.counts import Dispersion
 from deployer.judge.eprocess import OMEGAS, start_weight
-from deployer.judge.evidence import GUARD_SHARE, MIN_BAD_MINUTES, MIN_HITS
+from deployer.judge.evidence import MIN_HITS
 from deployer.model import GateSettings, RolloutPlan, Step
 
 LAG_MIN = 3.0
@@ -71,6 +75,7 @@ class Estimate:
     steps: tuple[StepTraffic, ...]
     detections: tuple[Detection, ...]
     smallest_pct: float | None
+    dispersion: Dispersion
     shortest_s: int
     longest_s: int
 
@@ -85,11 +90,13 @@ def estimate(
     settings: GateSettings,
     invocations: Sequence[float],
     stable_error_rate: float = 0.001,
+    dispersion: Dispersion | None = None,
 ) -> Estimate:
     """Return what the plan can prove.
 
     `invocations` are last week's calls, minute by minute, quiet minutes as zeros; `stable_error_rate` is
-    last week's (0-1). The mean is used where the median is zero, so that rare calls are not read as none.
+    last week's (0-1), `dispersion` how its errors came. The mean is used where the median is zero, so that
+    rare calls are not read as none.
     """
     rpm = _usual(invocations)
     steps = tuple(
@@ -102,6 +109,8 @@ def estimate(
         for step in plan.steps
     )
     p0 = min(max(stable_error_rate, 0.0), 0.99)
+    dispersion = dispersion or Dispersion()
+    needs = _Needs.of(settings, dispersion)
     shortest_s = sum(step.bake_s for step in plan.steps) + plan.final_bake_s
     phases = len(plan.steps) + (1 if plan.final_bake_s else 0)
     return Estimate(
@@ -109,9 +118,10 @@ def estimate(
         stable_pct=100 * p0,
         steps=steps,
         detections=tuple(
-            _detection(plan.steps, settings, rpm, p0, pct / 100) for pct in REGRESSIONS_PCT if pct / 100 > p0
+            _detection(plan.steps, needs, rpm, p0, pct / 100) for pct in REGRESSIONS_PCT if pct / 100 > p0
         ),
-        smallest_pct=_smallest(plan.steps, settings, rpm, p0),
+        smallest_pct=_smallest(plan.steps, needs, rpm, p0),
+        dispersion=dispersion,
         shortest_s=shortest_s,
         longest_s=shortest_s + phases * plan.max_extend_s,
     )
@@ -137,8 +147,20 @@ def describe_estimate(found: Estimate) -> str:
     for case in found.detections:
         after = "not found" if case.minutes is None else f"{case.minutes:.0f} min"
         lines.append(f"{case.canary_pct:>10g} %   {after:>11}   {_calls(case.failed_requests):>15}")
-    lines += ["", _meaning(found), f"takes {_minutes(found.shortest_s)} to {_minutes(found.longest_s)}"]
+    lines += [
+        "",
+        *_runs(found.dispersion),
+        _meaning(found),
+        f"takes {_minutes(found.shortest_s)} to {_minutes(found.longest_s)}",
+    ]
     return "\n".join(lines)
+
+
+def _runs(found: Dispersion) -> list[str]:
+    """Say how many errors count as one, where it is not each by itself."""
+    if not found.is_measured:
+        return [f"less than six hours of history: {found.phi:.0f} errors count as one"]
+    return [f"errors came in runs last week: {found.phi:.1f} count as one"] if found.phi > 1 else []
 
 
 def _meaning(found: Estimate) -> str:
@@ -160,21 +182,30 @@ def _usual(invocations: Sequence[float]) -> float:
     return statistics.median(invocations) or statistics.fmean(invocations)
 
 
-def _needed(settings: GateSettings) -> float:
-    """Return the evidence, in nats, at which a rollout is rolled back whatever alternative is true."""
-    alternatives = len(OMEGAS) / start_weight(1)
-    return math.log(alternatives / (settings.alpha_per_metric * (1 - GUARD_SHARE)))
+@dataclass(frozen=True)
+class _Needs:
+    """What it takes to roll back: evidence in nats whatever alternative is true, errors, excess (0-1)."""
+
+    evidence: float
+    phi: float
+    floor: float
+
+    @classmethod
+    def of(cls, settings: GateSettings, dispersion: Dispersion) -> _Needs:
+        alternatives = len(OMEGAS) / start_weight(1)
+        evidence = math.log(alternatives / (settings.alpha_per_metric * (1 - GUARD_SHARE)))
+        return cls(dispersion.phi * evidence, dispersion.phi, settings.floor_pct / 100)
 
 
-def _detection(steps: Sequence[Step], settings: GateSettings, rpm: float, p0: float, p1: float) -> Detection:
+def _detection(steps: Sequence[Step], needs: _Needs, rpm: float, p0: float, p1: float) -> Detection:
     """Walk through the steps minute by minute until the expected evidence suffices."""
     weights = [step.weight_pct / 100 for step in steps for _ in range(step.bake_s // 60)]
     evidence = errors = 0.0
     for minute, weight in enumerate(weights, 1):
         evidence += _growth(rpm, weight, p0, p1)
         errors += rpm * weight * p1
-        proven = evidence >= _needed(settings) and errors >= MIN_HITS and minute >= MIN_BAD_MINUTES
-        if proven and p1 - p0 >= settings.floor_pct / 100:
+        enough = evidence >= needs.evidence and errors >= MIN_HITS * needs.phi
+        if enough and minute >= MIN_BAD_MINUTES and p1 - p0 >= needs.floor:
             until = minute + int(LAG_MIN)
             if until > len(weights):
                 break
@@ -192,23 +223,23 @@ def _growth(rpm: float, weight: float, p0: float, p1: float) -> float:
     return rpm * rate * (share * math.log(share / weight) + rest)
 
 
-def _smallest(steps: Sequence[Step], settings: GateSettings, rpm: float, p0: float) -> float | None:
+def _smallest(steps: Sequence[Step], needs: _Needs, rpm: float, p0: float) -> float | None:
     """Return the smallest canary error rate, in percent, that 95 % of the rollouts find; None if none is."""
-    low, high = min(1.0, p0 + settings.floor_pct / 100), 1.0
-    if not _is_found(steps, settings, rpm, (p0, high)):
+    low, high = min(1.0, p0 + needs.floor), 1.0
+    if not _is_found(steps, needs, rpm, (p0, high)):
         return None
-    if _is_found(steps, settings, rpm, (p0, low)):
+    if _is_found(steps, needs, rpm, (p0, low)):
         return 100 * low
     for _ in range(30):
         middle = (low + high) / 2
-        if _is_found(steps, settings, rpm, (p0, middle)):
+        if _is_found(steps, needs, rpm, (p0, middle)):
             high = middle
         else:
             low = middle
     return 100 * high
 
 
-def _is_found(steps: Sequence[Step], settings: GateSettings, rpm: float, rates: tuple[float, float]) -> bool:
+def _is_found(steps: Sequence[Step], needs: _Needs, rpm: float, rates: tuple[float, float]) -> bool:
     """Return whether the evidence at the end of the steps, less 1.645 standard deviations, suffices.
 
     Errors are Poisson. The last minutes, still unsettled when the last step ends, do not count.
@@ -217,14 +248,20 @@ def _is_found(steps: Sequence[Step], settings: GateSettings, rpm: float, rates: 
     minutes = [step.weight_pct / 100 for step in steps for _ in range(step.bake_s // 60)]
     minutes = minutes[: max(0, len(minutes) - int(LAG_MIN))]
     errors = sum(rpm * weight * p1 for weight in minutes)
-    if errors < _ERRORS_NEEDED or len(minutes) < MIN_BAD_MINUTES:
+    if errors < _ERRORS_NEEDED * needs.phi or len(minutes) < MIN_BAD_MINUTES:
         return False
-    return any(_low_evidence(minutes, omega, rpm, rates) >= _needed(settings) for omega in OMEGAS) and p1 > p0
+    # Errors that come in runs of phi scatter by sqrt(phi) more.
+    scattered = math.sqrt(needs.phi)
+    found = (_low_evidence(minutes, (omega, scattered), rpm, rates) for omega in OMEGAS)
+    return p1 > p0 and any(evidence >= needs.evidence for evidence in found)
 
 
-def _low_evidence(weights: Sequence[float], omega: float, rpm: float, rates: tuple[float, float]) -> float:
-    """Return the evidence for one alternative that 95 % of the rollouts exceed."""
+def _low_evidence(
+    weights: Sequence[float], alternative: tuple[float, float], rpm: float, rates: tuple[float, float]
+) -> float:
+    """Return the evidence for one alternative, of such a scatter, that 95 % of the rollouts exceed."""
     p0, p1 = rates
+    omega, scattered = alternative
     mean = variance = 0.0
     for weight in weights:
         cost = math.log1p(weight * (omega - 1))
@@ -232,7 +269,7 @@ def _low_evidence(weights: Sequence[float], omega: float, rpm: float, rates: tup
         canary, stable = rpm * weight * p1, rpm * (1 - weight) * p0
         mean += canary * gain - stable * cost
         variance += canary * gain**2 + stable * cost**2
-    return mean - _Z * math.sqrt(variance)
+    return mean - _Z * scattered * math.sqrt(variance)
 
 
 def _calls(value: float) -> str:

@@ -4,15 +4,13 @@
 
 *Comparison* (both versions have traffic): the e-process of `deployer.eprocess` on each closed minute's
 errors, rho = canary calls / all calls. It fails when at some minute E >= 1/alpha and, since the start with
-the strongest evidence, the canary failed at least three times, in at least two minutes, and its error rate
-exceeds the stable version's by the floor. Every closed minute is looked at, so a rollout nobody polled
+the strongest evidence, the canary failed at least 3 phi times, in at least two minutes, and its error rate
+exceeds the stable version's by the floor. phi is how many errors count as one, since errors come in runs
+(`judge.dispersion`). Every closed minute is looked at, so a rollout nobody polled
 for a while is judged as if it had been. The same test runs on slow calls, without the first two minutes
 after each increase of the weight (cold starts).
 
-*Absolute guard* (weight above 50 %, or all traffic: little or nothing left to compare with): the canary's
-error rate was above max(SLO, 3 x the hour before) in two of the last three closed minutes, and the same
-e-process, with rho = that limit and every call as a trial, says so at the level alpha_errors / 10. Any
-throttle there fails as well.
+*Absolute guard* (weight above 50 %: little or nothing is left to compare with): `judge.absolute`.
 
 *Closed minutes*: a minute counts once its end, the settling time and the p99 duration are past, since
 Lambda stamps metrics with the start of the invocation and completes them later.
@@ -26,37 +24,24 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import add
 
-from deployer.judge import eprocess
+from deployer.judge import absolute, eprocess, strata
 from deployer.judge import sentences as say
-from deployer.judge.counts import Counts, Minute, RolloutSoFar
+from deployer.judge.absolute import GUARD_SHARE, MIN_BAD_MINUTES, Trace
+from deployer.judge.counts import Minute, RolloutSoFar
 from deployer.judge.eprocess import Point, Share
 from deployer.judge.sentences import Totals
+from deployer.judge.strata import Stratum
 from deployer.model import GateSettings, Outcome, Verdict
 
-ERRORS, SLOW, GUARD = "errors", "slow calls", "error rate"
+ERRORS, SLOW = say.ERRORS, "slow calls"
 COLD_START_S = 120
 MIN_HITS = 3
-MIN_BAD_MINUTES = 2
-GUARD_SHARE = 0.1  # of the errors' alpha; at more than half of the traffic, data is what there is enough of
 SILENT_CALLS = 30  # calls missing by chance with a probability of e^-30
-
-
-@dataclass(frozen=True)
-class Trace:
-    """One test's evidence over time, to draw: it can fail once `log_e` reaches `limit` (both in nats).
-
-    `failed_at` is the start of the minute (seconds since the epoch) that made it fail, None if it did not.
-    """
-
-    metric: str
-    points: tuple[Point, ...]
-    limit: float
-    failed_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,24 +53,18 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class _Row:
-    """One stratum as one metric sees it: calls and hits of both versions."""
-
-    at: int
-    canary_calls: int
-    canary_hits: float
-    stable_calls: int
-    stable_hits: float
-
-
-@dataclass(frozen=True)
 class _Test:
-    """One comparison: on which rows, at which level, with which floor (a share, 0-1)."""
+    """One comparison: on which minutes, at which level, with which floor (a share, 0-1).
+
+    `shares` are the same minutes as the e-process takes them; `phi` is how many marks count as one.
+    """
 
     metric: str
-    rows: tuple[_Row, ...]
+    rows: tuple[Stratum, ...]
+    shares: tuple[Share, ...]
     alpha: float
     floor: float
+    phi: float = 1.0
 
 
 def judge(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSoFar, now: float) -> Judgement:
@@ -101,7 +80,7 @@ def judge(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSoF
     verdicts: list[Verdict] = []
     traces: list[Trace] = []
     for test in tests:
-        points = _points(test, starts)
+        points = eprocess.accumulate(test.shares, starts)
         finding = _first_failure(test, points)
         failed_at = finding[1].at if finding else None
         traces.append(Trace(test.metric, points, math.log(1 / test.alpha), failed_at))
@@ -110,10 +89,10 @@ def judge(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSoF
             outcome = settings.slow_outcome if test.metric == SLOW else Outcome.FAIL
             sentence = say.worse(rollout, test.metric, (total, point.log_e), outcome)
             verdicts.append(Verdict(outcome, sentence, test.metric))
-    guarded = _guarded(minutes, rollout)
+    guarded = absolute.guarded(minutes, rollout)
     if guarded:
-        verdicts += _throttled(guarded, rollout)
-        failure, trace = _above_limit(settings, guarded, rollout)
+        verdicts += absolute.throttled(guarded, rollout)
+        failure, trace = absolute.above_limit(settings, guarded, rollout)
         verdicts += failure
         traces.append(trace)
     if all(verdict.outcome is not Outcome.FAIL for verdict in verdicts):
@@ -130,7 +109,7 @@ def closed(
     horizon = now - 60 - settings.settle_s - rollout.p99_duration_s
     first = rollout.starts[0].at
     # The answers to probes are read as they come; only the minute must be over.
-    ends = {"traffic": horizon}
+    ends = {absolute.TRAFFIC: horizon}
     over = now - 60
     found = [m for m in minutes if first - 60 < m.at <= ends.get(m.source, over)]
     return tuple(sorted(found, key=lambda m: (m.at, m.source)))
@@ -145,40 +124,48 @@ def _tests(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSo
     starts = [start.at for start in rollout.starts]
     changed = {start // 60 * 60 for start in starts if start % 60}
     whole = [m for m in minutes if m.at not in changed]
+    compared = [m for m in whole if m.canary.calls and m.stable.calls]
     errors = tuple(
-        _Row(m.at, m.canary.calls, m.canary.errors / settings.attempts, m.stable.calls,
-             m.stable.errors / settings.attempts)
-        for m in whole if m.canary.calls and m.stable.calls
-    )  # fmt: skip
+        Stratum(m.at, m.canary.calls, m.canary.errors, m.stable.calls, m.stable.errors) for m in compared
+    )
+    phi = rollout.dispersion.phi
+    # Each probe is a call of its own making: its errors come by themselves.
+    by_source = {
+        source: [row for m, row in zip(compared, errors, strict=True) if m.source == source]
+        for source in sorted({m.source for m in compared})
+    }
+    shares = tuple(
+        _exact(row, phi if source == absolute.TRAFFIC else 1.0)
+        for source, rows in by_source.items()
+        for row in strata.pooled(rows, starts)
+    )
     alpha, floor = settings.alpha_per_metric, settings.floor_pct / 100
-    tests = [_Test(ERRORS, errors, alpha * (1 - GUARD_SHARE), floor)]
+    tests = [_Test(ERRORS, errors, shares, alpha * (1 - GUARD_SHARE), floor, phi)]
     if settings.compare_slow:
         slow = tuple(
-            _Row(m.at, m.canary.calls, m.canary.slow, m.stable.calls, m.stable.slow)
-            for m in whole
-            if m.canary.calls
-            and m.stable.calls
-            and m.at >= rollout.accepted_at
+            Stratum(m.at, m.canary.calls, m.canary.slow, m.stable.calls, m.stable.slow)
+            for m in compared
+            if m.at >= rollout.accepted_at
             and not any(start - 60 < m.at < start + COLD_START_S for start in starts)
         )
-        tests.append(_Test(SLOW, slow, alpha, settings.slow_floor_pct / 100))
+        tests.append(_Test(SLOW, slow, tuple(map(_bounded, slow)), alpha, settings.slow_floor_pct / 100))
     return tuple(tests)
 
 
-def _points(test: _Test, starts: Sequence[float]) -> tuple[Point, ...]:
-    """Return the evidence of a comparison, minute by minute."""
-    return eprocess.accumulate(
-        [
-            Share(
-                row.at,
-                row.canary_hits,
-                row.canary_hits + row.stable_hits,
-                row.canary_calls / (row.canary_calls + row.stable_calls),
-            )
-            for row in test.rows
-        ],
-        starts,
-    )
+def _exact(row: Stratum, phi: float) -> Share:
+    """Return a stratum's errors with what chance alone would do to them."""
+    bound = _bounded(row)
+    # Lambda counts whole errors; an app's own metric need not, and the bound holds for fractions too.
+    if not float(bound.trials).is_integer() or bound.trials > row.canary_calls + row.stable_calls:
+        return replace(bound, phi=phi)
+    means = strata.log_means(row.canary_calls, row.stable_calls, round(bound.trials), eprocess.OMEGAS)
+    return replace(bound, log_means=means, phi=phi)
+
+
+def _bounded(row: Stratum) -> Share:
+    """Return a stratum's marks with the binomial bound."""
+    calls = row.canary_calls + row.stable_calls
+    return Share(row.at, row.canary_marks, row.canary_marks + row.stable_marks, row.canary_calls / calls)
 
 
 def _first_failure(test: _Test, points: Sequence[Point]) -> tuple[Totals, Point] | None:
@@ -192,55 +179,16 @@ def _first_failure(test: _Test, points: Sequence[Point]) -> tuple[Totals, Point]
         if point.log_e >= limit:
             since, until = bisect_left(times, point.since), bisect_right(times, point.at)
             window = totals[until] - totals[since]
-            if window.canary_hits >= MIN_HITS and window.excess >= test.floor:
-                bad_minutes = {row.at for row in test.rows[since:until] if row.canary_hits > 0}
+            if window.canary_hits >= MIN_HITS * test.phi and window.excess >= test.floor:
+                bad_minutes = {row.at for row in test.rows[since:until] if row.canary_marks > 0}
                 if len(bad_minutes) >= MIN_BAD_MINUTES:
                     return window, point
     return None
 
 
-def _totals(row: _Row) -> Totals:
+def _totals(row: Stratum) -> Totals:
     """Return one row as totals of itself."""
-    return Totals(row.canary_calls, row.canary_hits, row.stable_calls, row.stable_hits)
-
-
-def _guarded(minutes: Sequence[Minute], rollout: RolloutSoFar) -> dict[int, Counts]:
-    """Return the canary's traffic where the stable version has less than it, or none, by minute."""
-    since = min((start.at for start in rollout.starts if start.weight_pct > 50), default=math.inf)
-    return {m.at: m.canary for m in minutes if m.at >= since and m.source == "traffic"}
-
-
-def _throttled(guarded: Mapping[int, Counts], rollout: RolloutSoFar) -> list[Verdict]:
-    throttles = sum(counts.throttles for counts in guarded.values())
-    return [Verdict(Outcome.FAIL, say.throttled(rollout, throttles))] if throttles else []
-
-
-def error_limit(settings: GateSettings, before: Counts) -> float:
-    """Return the error rate (0-1) a canary may have by itself: max(SLO, 3 x the hour before).
-
-    One error is added to that hour, so that few calls without an error do not make the limit too low.
-    """
-    usual = (before.errors / settings.attempts + 1) / (before.calls + 1) if before.calls else 0.0
-    return min(0.5, max(settings.slo_error_pct / 100, 3 * usual))
-
-
-def _above_limit(
-    settings: GateSettings, guarded: Mapping[int, Counts], rollout: RolloutSoFar
-) -> tuple[list[Verdict], Trace]:
-    """Judge the canary's error rate by itself."""
-    limit = error_limit(settings, rollout.before)
-    alpha = settings.alpha_per_metric * GUARD_SHARE
-    hits = {at: counts.errors / settings.attempts for at, counts in guarded.items()}
-    shares = [Share(at, hits[at], counts.calls, limit) for at, counts in guarded.items() if counts.calls]
-    points = eprocess.accumulate(shares, eprocess.restarts([min(guarded)], max(guarded)))
-    for point in points:
-        last = [at for at in (point.at - 120, point.at - 60, point.at) if at in guarded]
-        above = [at for at in last if hits[at] > limit * guarded[at].calls]
-        if point.log_e >= math.log(1 / alpha) and len(above) >= MIN_BAD_MINUTES:
-            calls, bad = sum(guarded[at].calls for at in last), sum(hits[at] for at in last)
-            failed = Verdict(Outcome.FAIL, say.above_limit(rollout, (bad, calls), len(last), limit))
-            return [failed], Trace(GUARD, points, math.log(1 / alpha), point.at)
-    return [], Trace(GUARD, points, math.log(1 / alpha))
+    return Totals(row.canary_calls, row.canary_marks, row.stable_calls, row.stable_marks)
 
 
 def _passed(errors: _Test, trace: Trace, rollout: RolloutSoFar) -> Verdict:
@@ -278,7 +226,7 @@ def _blindness(
     """
     if rollout.read_at is None or now - rollout.read_at > settings.stale_after_s:
         return say.not_read(rollout, now)
-    traffic = [m for m in minutes if m.source == "traffic" and m.canary.calls + m.stable.calls]
+    traffic = [m for m in minutes if m.source == absolute.TRAFFIC and m.canary.calls + m.stable.calls]
     step = rollout.current
     stable = sum(m.stable.calls for m in traffic if m.at >= step.at)
     expected = stable * step.weight_pct / (100 - step.weight_pct) if step.weight_pct < 100 else 0.0

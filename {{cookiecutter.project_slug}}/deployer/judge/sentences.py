@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from deployer.judge.counts import RolloutSoFar
 from deployer.model import Outcome
 
+ERRORS = "errors"
 MOST_ROLLOUTS = 1_000_000  # beyond that, one more digit convinces nobody
 
 
@@ -47,8 +48,16 @@ def worse(rollout: RolloutSoFar, metric: str, found: tuple[Totals, float], outco
         f"v{rollout.canary} served {100 * total.canary_calls / calls:.1f} % of {number(calls)} requests "
         f"but produced {number(total.canary_hits)} of the {number(marks)} {metric}. "
         f"If it were no worse than v{rollout.stable}, evidence this strong would turn up in fewer than "
-        f"1 of {number(rollouts(log_e))} rollouts. {end}"
+        f"1 of {number(rollouts(log_e))} rollouts.{_runs(rollout) if metric == ERRORS else ''} {end}"
     )
+
+
+def _runs(rollout: RolloutSoFar) -> str:
+    """Say how many errors counted as one, where it was not each by itself."""
+    found = rollout.dispersion
+    if not found.is_measured:
+        return f" With less than six hours of history, {number(found.phi)} errors count as one."
+    return f" Errors come in runs here: {number(found.phi)} count as one." if found.phi > 1 else ""
 
 
 def no_worse(rollout: RolloutSoFar, total: Totals, floor: float | None) -> str:

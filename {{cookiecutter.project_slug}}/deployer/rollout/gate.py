@@ -9,7 +9,9 @@ from deployer.aws.errors import Unavailable
 from deployer.aws.metrics import Baseline
 from deployer.config import Environment
 from deployer.judge import evidence
-from deployer.judge.counts import Counts, Minute, RolloutSoFar, StepStart
+from deployer.judge.absolute import Trace
+from deployer.judge.counts import Counts, Dispersion, Minute, RolloutSoFar, StepStart
+from deployer.judge.dispersion import dispersion
 from deployer.model import AliasState, Evidence, GateSettings, Outcome, RolloutPlan, Strength, Verdict
 
 
@@ -64,10 +66,11 @@ class Gate:
     probe: Probe | None = None
     read_at: float | None = None
     _baseline: tuple[str, Baseline] | None = None
+    _dispersion: tuple[int, Dispersion] | None = None
     _judged: evidence.Judgement = field(default_factory=lambda: evidence.Judgement(()))
 
     @property
-    def traces(self) -> tuple[evidence.Trace, ...]:
+    def traces(self) -> tuple[Trace, ...]:
         """Return the evidence over time behind the latest verdicts."""
         return self._judged.traces
 
@@ -91,6 +94,7 @@ class Gate:
             if self.probe is not None and self._baseline is not None and not plan.is_bake(marker.step):
                 self.probe.ask(aws, marker.from_version, marker.to_version, now)
             baseline = self._baseline_of(aws, marker.from_version, marker.starts[0])
+            runs = self._dispersion_of(aws, plan, marker.starts[0])
             slow_ms = (self.slow_ms or baseline.p90_ms or None) if self.settings.compare_slow else None
             versions = (marker.from_version, marker.to_version)
             minutes = aws.metrics().minutes(versions, marker.starts[0], now, slow_ms)
@@ -104,6 +108,7 @@ class Gate:
             read_at=now,
             p99_duration_s=baseline.p99_ms / 1000,
             before=baseline.counts,
+            dispersion=runs,
             accepted_at=marker.starts[0] + marker.accepted_s if marker.accepted_s else 0.0,
         )
         settings = replace(self.settings, compare_slow=slow_ms is not None)
@@ -120,6 +125,13 @@ class Gate:
         if self._baseline is None or self._baseline[0] != stable:
             self._baseline = (stable, aws.metrics().baseline(stable, until))
         return self._baseline[1]
+
+    def _dispersion_of(self, aws: Aws, plan: RolloutPlan, until: int) -> Dispersion:
+        if self._dispersion is None or self._dispersion[0] != until:
+            blocks = aws.metrics().history(until)
+            found = dispersion(blocks, exposure_min=plan.exposure_min, attempts=self.settings.attempts)
+            self._dispersion = (until, found)
+        return self._dispersion[1]
 
 
 def _one_more(counts: Counts, *, failed: bool) -> Counts:

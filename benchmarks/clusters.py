@@ -1,0 +1,190 @@
+"""Measure how often healthy releases are rolled back where errors come in runs, with the steps that ship.
+
+    python -m benchmarks.clusters                 # about ten minutes on two cores
+    python -m benchmarks.clusters --runs 200      # a quick look, less precise
+
+A sick environment fails a run of calls, an event with three tries fails three times, always on one version.
+Each cell simulates weeks of such traffic, from which the gate measures how errors come, and rollouts of a
+version that is no worse, by `deployer.judge` itself. Prints the table that docs/rollout.md quotes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import multiprocessing
+import os
+import random
+import sys
+import time
+from dataclasses import dataclass
+from itertools import product
+
+from benchmarks.traffic import Poisson
+from deployer.judge.counts import Block, Counts, Dispersion, Minute, RolloutSoFar, StepStart
+from deployer.judge.dispersion import dispersion
+from deployer.judge.evidence import judge
+from deployer.model import GateSettings, Outcome
+
+STEPS = ((0.10, 5), (0.50, 5), (1.0, 5))  # weight and minutes, as deploy.toml ships them
+EXPOSURE_MIN = sum(weight * minutes for weight, minutes in STEPS)
+LAWS = {"independent": 1.0, "three tries": 3.0, "runs of 5": 5.0, "runs of 15": 15.0, "runs of 50": 50.0}
+RATES = (0.001, 0.01, 0.02)
+TRAFFIC = (30, 100, 300, 1000)
+CALL_S = 0.7
+BLOCKS, BLOCK_MIN = 7 * 24 * 4, 15
+ROLLOUTS_PER_WEEK = 10
+SETTINGS = GateSettings(min_canary_invocations=1)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Calls per minute, the share of them that fail (0-1), and how failures come."""
+
+    rpm: int
+    rate: float
+    law: str
+
+
+class Source:
+    """Failures of one cell's law, seeded."""
+
+    def __init__(self, cell: Cell, seed: int) -> None:
+        self.cell = cell
+        self._poisson = Poisson(seed)
+        self._chance = random.Random(seed + 1)
+
+    def calls(self, minutes: float, share: float) -> int:
+        """Return how many calls a version with that share of the traffic gets."""
+        return self._poisson.draw(round(self.cell.rpm * share * minutes, 6))
+
+    def errors(self, minutes: int, shares: tuple[float, ...]) -> list[float]:
+        """Return the failures of each minute of a version with these shares of the traffic."""
+        found = [0.0] * minutes
+        mean = LAWS[self.cell.law]
+        for minute in range(minutes):
+            clusters = self._poisson.draw(round(self.cell.rpm * shares[minute] * self.cell.rate / mean, 9))
+            if mean == 1.0:
+                found[minute] += clusters
+                continue
+            for _ in range(clusters):
+                self._spread(found, minute, shares[minute])
+        return found
+
+    def _spread(self, found: list[float], minute: int, share: float) -> None:
+        """Add one run of failures, from its first minute on."""
+        if self.cell.law == "three tries":
+            for delay in (0, 1, 3):
+                if minute + delay < len(found):
+                    found[minute + delay] += 1
+            return
+        size = 1 + int(math.log(1 - self._chance.random()) / math.log(1 - 1 / LAWS[self.cell.law]))
+        calls = self.cell.rpm * share
+        # One environment takes its part of the version's calls, at most as many as fit into its time.
+        per_minute = max(1.0, calls / max(1.0, calls / 60 * CALL_S))
+        left = float(size)
+        room = per_minute * (1 - self._chance.random())
+        while left >= 1 and minute < len(found):
+            here = min(left, round(room) or 1)
+            found[minute] += here
+            left -= here
+            minute, room = minute + 1, per_minute
+
+    def week(self) -> tuple[Block, ...]:
+        """Return a week of the alias in blocks of 15 minutes."""
+        minutes = BLOCKS * BLOCK_MIN
+        if LAWS[self.cell.law] == 1.0:
+            expected = round(self.cell.rpm * self.cell.rate * BLOCK_MIN, 9)
+            errors = [float(self._poisson.draw(expected)) for _ in range(BLOCKS)]
+        else:
+            each = self.errors(minutes, (1.0,) * minutes)
+            errors = [sum(each[at : at + BLOCK_MIN]) for at in range(0, minutes, BLOCK_MIN)]
+        return tuple(Block(max(self.calls(BLOCK_MIN, 1.0), failed), failed) for failed in errors)
+
+    def rollout(self) -> tuple[list[Minute], Counts]:
+        """Return a rollout of a version that is no worse, and the hour before it."""
+        weights = tuple(weight for weight, minutes in STEPS for _ in range(minutes))
+        canary = self.errors(len(weights), weights)
+        stable = self.errors(len(weights), tuple(1 - weight for weight in weights))
+        minutes = [
+            Minute(at * 60, self._counts(weight, mine), self._counts(1 - weight, other))
+            for at, (weight, mine, other) in enumerate(zip(weights, canary, stable, strict=True))
+        ]
+        failed = sum(self.errors(60, (1.0,) * 60))
+        return minutes, Counts(max(self.calls(60, 1.0), round(failed)), failed)
+
+    def _counts(self, share: float, errors: float) -> Counts:
+        return Counts(max(self.calls(1, share), math.ceil(errors)), errors)
+
+
+def is_rolled_back(minutes: list[Minute], before: Counts, runs: Dispersion) -> bool:
+    """Return whether the gate fails that rollout at any minute."""
+    begun, starts = 0, []
+    for weight, length in STEPS:
+        starts.append(StepStart(begun * 60, round(100 * weight)))
+        begun += length
+    now = begun * 60 + 240
+    so_far = RolloutSoFar("1", "2", tuple(starts), read_at=now, before=before, dispersion=runs)
+    return any(v.outcome is Outcome.FAIL for v in judge(SETTINGS, minutes, so_far, now).verdicts)
+
+
+def part(job: tuple[Cell, int, int]) -> tuple[Cell, int, int, int]:
+    """Simulate rollouts; return how many were rolled back with phi, and without."""
+    cell, seed, runs = job
+    source = Source(cell, seed)
+    measured = without = 0
+    runs_seen = Dispersion()
+    for number in range(runs):
+        if number % ROLLOUTS_PER_WEEK == 0:
+            runs_seen = dispersion(source.week(), exposure_min=EXPOSURE_MIN)
+        minutes, before = source.rollout()
+        measured += is_rolled_back(minutes, before, runs_seen)
+        without += is_rolled_back(minutes, before, Dispersion())
+    return cell, runs, measured, without
+
+
+def table(found: dict[Cell, list[int]], place: int) -> list[str]:
+    """Return the percentages as rows of Markdown: laws by traffic, three error rates in each cell."""
+    lines = [
+        "| errors come | " + " | ".join(f"{rpm}/min" for rpm in TRAFFIC) + " |",
+        "|---|" + "---|" * len(TRAFFIC),
+    ]
+    for law in LAWS:
+        cells = []
+        for rpm in TRAFFIC:
+            counts = [found[Cell(rpm, rate, law)] for rate in RATES]
+            cells.append(" / ".join(f"{100 * count[place] / count[0]:.2g}" for count in counts))
+        lines.append(f"| {law} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def main() -> None:
+    """Simulate and print both tables."""
+    parser = argparse.ArgumentParser(description="roll out healthy versions where errors come in runs")
+    parser.add_argument("--runs", type=int, default=2000, help="rollouts of each of the 60 cells")
+    parser.add_argument("--seed", type=int, default=1, help="same seed, same table")
+    parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
+    options = parser.parse_args()
+    began = time.monotonic()
+    cells = [Cell(rpm, rate, law) for law, rate, rpm in product(LAWS, RATES, TRAFFIC)]
+    size = min(250, options.runs)
+    work = [
+        (cell, options.seed * 1_000_003 + 97 * place + done, min(size, options.runs - done))
+        for place, cell in enumerate(cells)
+        for done in range(0, options.runs, size)
+    ]
+    found = {cell: [0, 0, 0] for cell in cells}
+    with multiprocessing.Pool(options.processes) as pool:
+        for done, (cell, *counts) in enumerate(pool.imap_unordered(part, work), 1):
+            found[cell] = [old + new for old, new in zip(found[cell], counts, strict=True)]
+            print(f"\r{100 * done // len(work):3d} % simulated", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    for place, title in ((1, "with phi from the week"), (2, "without")):
+        above = sum(counts[place] > 0.01 * counts[0] for counts in found.values())
+        print(f"\n{title}: {above} of {len(found)} cells above 1 %\n")
+        print("\n".join(table(found, place)))
+    print(f"\n{time.monotonic() - began:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
