@@ -5,7 +5,7 @@
 
 A sick environment fails a run of calls, an event with three tries fails three times, always on one version.
 Each cell simulates weeks of such traffic, from which the gate measures how errors come, and rollouts of a
-version that is no worse, by `deployer.judge` itself. Prints the table that docs/rollout.md quotes.
+version that is no worse, by `deployer.judge` itself. Writes docs/rollout-runs.md.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import os
 import random
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 from benchmarks.traffic import Poisson
 from deployer.judge.counts import Block, Counts, Dispersion, Minute, RolloutSoFar, StepStart
@@ -26,6 +28,7 @@ from deployer.judge.dispersion import dispersion
 from deployer.judge.evidence import judge
 from deployer.model import GateSettings, Outcome
 
+DOCS = Path(__file__).parents[1] / "docs"
 STEPS = ((0.10, 5), (0.50, 5), (1.0, 5))  # weight and minutes, as deploy.toml ships them
 EXPOSURE_MIN = sum(weight * minutes for weight, minutes in STEPS)
 LAWS = {"independent": 1.0, "three tries": 3.0, "runs of 5": 5.0, "runs of 15": 15.0, "runs of 50": 50.0}
@@ -143,7 +146,7 @@ def part(job: tuple[Cell, int, int]) -> tuple[Cell, int, int, int]:
     return cell, runs, measured, without
 
 
-def table(found: dict[Cell, list[int]], place: int) -> list[str]:
+def table(found: Mapping[Cell, Sequence[int]], place: int) -> list[str]:
     """Return the percentages as rows of Markdown: laws by traffic, three error rates in each cell."""
     lines = [
         "| errors come | " + " | ".join(f"{rpm}/min" for rpm in TRAFFIC) + " |",
@@ -158,13 +161,44 @@ def table(found: dict[Cell, list[int]], place: int) -> list[str]:
     return lines
 
 
+def page(found: Mapping[Cell, Sequence[int]], command: str) -> str:
+    """Return the page: what was simulated, and both tables."""
+    runs = max(counts[0] for counts in found.values())
+    lines = [
+        "# Healthy releases where errors come in runs",
+        "",
+        f"Rolled back, in % of {runs} rollouts a cell, of a version that is no worse. Each cell has three",
+        "figures: 0.1, 1 and 2 % of all calls fail. The steps are those of a new repository: 10 % and 50 %",
+        "for five minutes each, five minutes at all traffic. A sick environment fails a run of calls, an event",
+        "with three tries fails three times, each on one version. The gate measures phi on a simulated week",
+        "before each ten rollouts. Made by",
+        "",
+        f"    {command}",
+    ]
+    titles = ("As the gate does: phi errors count as one", "If each error counted by itself")
+    for place, title in enumerate(titles, 1):
+        above = sum(counts[place] > 0.01 * counts[0] for counts in found.values())
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            f"{above} of {len(found)} cells are above 1 %.",
+            "",
+            *table(found, place),
+        ]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    """Simulate and print both tables."""
+    """Simulate, print the page and write it."""
     parser = argparse.ArgumentParser(description="roll out healthy versions where errors come in runs")
     parser.add_argument("--runs", type=int, default=2000, help="rollouts of each of the 60 cells")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same table")
     parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--out", type=Path, default=DOCS, help="folder for the page")
     options = parser.parse_args()
+    if options.runs < 1:
+        parser.error(f"--runs is {options.runs}, expected at least 1")
     began = time.monotonic()
     cells = [Cell(rpm, rate, law) for law, rate, rpm in product(LAWS, RATES, TRAFFIC)]
     size = min(250, options.runs)
@@ -179,11 +213,10 @@ def main() -> None:
             found[cell] = [old + new for old, new in zip(found[cell], counts, strict=True)]
             print(f"\r{100 * done // len(work):3d} % simulated", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    for place, title in ((1, "with phi from the week"), (2, "without")):
-        above = sum(counts[place] > 0.01 * counts[0] for counts in found.values())
-        print(f"\n{title}: {above} of {len(found)} cells above 1 %\n")
-        print("\n".join(table(found, place)))
-    print(f"\n{time.monotonic() - began:.0f} s", file=sys.stderr)
+    text = page(found, f"python -m benchmarks.clusters --runs {options.runs} --seed {options.seed}")
+    (options.out / "rollout-runs.md").write_text(text, encoding="utf-8")
+    print(text)
+    print(f"{time.monotonic() - began:.0f} s; wrote {options.out}/rollout-runs.md", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 import subprocess
 import sys
@@ -93,3 +94,15 @@ def test_the_page_and_the_chart_are_written(tmp_path: Path):
     chart = ET.fromstring((tmp_path / "rollout-power.svg").read_text(encoding="utf-8"))  # noqa: S314 - made by the line above
     shown = " ".join(text.text or "" for text in chart.iter("{http://www.w3.org/2000/svg}text"))
     assert all(rule.name in page and rule.name in shown for rule in RULES.values())
+
+
+def test_the_page_of_runs_is_written(tmp_path: Path):
+    """Without phi the table shows what runs of errors do; with it the worst cell is lower."""
+    command = [sys.executable, "-m", "benchmarks.clusters", "--runs", "20", "--processes", "1"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "rollout-runs.md").read_text(encoding="utf-8")
+    above = [int(count) for count in re.findall(r"(\d+) of 60 cells are above", page)]
+    assert above[0] * 4 < above[1]

@@ -24,6 +24,7 @@ from rehearsal import zip_function
 from rehearsal.clock import CompressedClock
 from rehearsal.faults import copy_sources, handler_file
 from rehearsal.jobs import Jobs
+from rehearsal.ledger import week_before
 from rehearsal.product import Product
 from rehearsal.settings import COMMON, described
 from rehearsal.traffic import CALLS, Target
@@ -112,7 +113,12 @@ class Stage:
         return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
     def set_traffic(self) -> None:
-        """Choose the event of the traffic: the sample's, after its calls before, or else the probe."""
+        """Choose the event of the traffic: the sample's, after its calls before, or else the probe.
+
+        The alias is given a past, from which a rollout measures how its errors come.
+        """
+        for data in week_before(self.function, self.clock.now(), self.options.per_s / self.speed):
+            self.client("cloudwatch").put_metric_data(Namespace="AWS/Lambda", MetricData=data)
         self.event = self.requests.probe
         if (sample := self.requests.sample) is None:
             self.tell(f"traffic is {samples.PROBE}, which proves little: there is no {samples.SAMPLE}")

@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 
 from deployer.aws.errors import Unavailable
 from deployer.aws.metrics import Baseline, Metrics, Series
-from deployer.judge.counts import Counts, Minute
+from deployer.judge.counts import Block, Counts, Minute
 
 FN = "image-resizer-production"
 MINUTE = 1_763_712_000
@@ -163,3 +163,43 @@ def test_the_apps_own_failures_take_the_place_of_errors():
     assert failures["Dimensions"] == [{"Name": "service", "Value": FN}, {"Name": "version", "Value": "42"}]
     calls = asked._query("canary_invocations", Series("42", "Invocations", "Sum"), 60)
     assert calls == query("canary_invocations", "Invocations", "42", "Sum")
+
+
+def test_the_week_of_the_alias(cloudwatch):
+    """Calls and errors in quarters of an hour, whatever version, up to the last full hour ten minutes ago."""
+    client, stub = cloudwatch
+    hour = MINUTE // 3600 * 3600
+    stub.add_response(
+        "get_metric_data",
+        {"MetricDataResults": [series("calls", {hour - 900: 9.0}), series("errors", {hour - 900: 2.0})]},
+        {
+            "MetricDataQueries": [
+                {
+                    "Id": name,
+                    "MetricStat": {
+                        "Metric": {
+                            "Namespace": "AWS/Lambda",
+                            "MetricName": metric,
+                            "Dimensions": [
+                                {"Name": "FunctionName", "Value": FN},
+                                {"Name": "Resource", "Value": f"{FN}:live"},
+                            ],
+                        },
+                        "Period": 900,
+                        "Stat": "Sum",
+                    },
+                }
+                for name, metric in (("calls", "Invocations"), ("errors", "Errors"))
+            ],
+            "StartTime": moment(hour - 7 * 24 * 3600),
+            "EndTime": moment(hour),
+            "ScanBy": "TimestampAscending",
+        },
+    )
+    found = Metrics(client, FN).history(hour + 600)
+    assert (len(found), found[-1], found[0]) == (7 * 24 * 4, Block(9, 2), Block())
+
+
+def test_an_app_metric_has_no_week():
+    """The app's own metric has no series of all versions together, so nothing is measured on it."""
+    assert Metrics(object(), FN, counts_failures=True).history(MINUTE) == ()  # type: ignore[arg-type]
