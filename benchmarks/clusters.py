@@ -169,9 +169,9 @@ def page(found: Mapping[Cell, Sequence[int]], command: str) -> str:
         "",
         f"Rolled back, in % of {runs} rollouts a cell, of a version that is no worse. Each cell has three",
         "figures: 0.1, 1 and 2 % of all calls fail. The steps are those of a new repository: 10 % and 50 %",
-        "for five minutes each, five minutes at all traffic. A sick environment fails a run of calls, an event",
-        "with three tries fails three times, each on one version. The gate measures phi on a simulated week",
-        "before each ten rollouts. Made by",
+        "for five minutes each, five minutes at all traffic. A sick environment fails a run of calls, and an",
+        "event with three tries fails three times, each on one version. The gate measures phi on a simulated",
+        "week before each ten rollouts. Made by",
         "",
         f"    {command}",
     ]
