@@ -501,7 +501,7 @@ def test_a_rule_without_the_guarantee_is_noticed(mutant, outage):
 
 
 def test_six_hours_are_judged_in_milliseconds():
-    """Every poll recomputes everything, so that must be cheap: 10 ms, and three times that on a busy machine."""
+    """Every poll recomputes everything, so that must be cheap: 10 ms of this process, twice that on a slow machine."""
     rng = random.Random(1)
     minutes = [
         minute(n, (rng.randrange(80, 120), rng.randrange(3)), (900, rng.randrange(20))) for n in range(360)
@@ -509,10 +509,10 @@ def test_six_hours_are_judged_in_milliseconds():
     rollout = so_far(StepStart(0, 5), StepStart(7200, 10), StepStart(14400, 25), now=after(minutes))
     taken = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         judge(SETTINGS, minutes, rollout, after(minutes))
-        taken.append(time.perf_counter() - began)
-    assert min(taken) < 0.030
+        taken.append(time.process_time() - began)
+    assert min(taken) < 0.020
 
 
 def test_the_evidence_is_there_to_draw():

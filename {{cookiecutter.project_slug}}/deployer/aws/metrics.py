@@ -167,7 +167,7 @@ class Metrics:
         namespace, metric_name = NAMESPACE, series.metric
         if series.metric == "Errors" and self._counts_failures:
             namespace, metric_name = self._function_name, "Failures"
-            dimensions = {"service": self._function_name, "version": series.version}
+            dimensions = {"service": self._function_name, "version": series.version or ""}
         metric = {
             "Namespace": namespace,
             "MetricName": metric_name,
