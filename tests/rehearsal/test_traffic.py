@@ -2,7 +2,9 @@
 
 import random
 
-from rehearsal.ledger import MOST_VALUES, Counted, Ledger, metric_data
+from deployer.judge.counts import Block, Dispersion
+from deployer.judge.dispersion import dispersion
+from rehearsal.ledger import MOST_VALUES, Counted, Ledger, metric_data, week_before
 from rehearsal.traffic import Route
 
 
@@ -86,3 +88,12 @@ def test_many_durations_fit_what_one_datum_may_hold() -> None:
     durations = [datum for datum in data if datum["MetricName"] == "Duration"]
     assert all(len(datum["Values"]) <= MOST_VALUES for datum in durations)
     assert sum(sum(datum["Counts"]) for datum in durations) == 2 * 400
+
+
+def test_the_past_is_calm_and_a_week_long():
+    """A rollout that reads it finds a measured history in which errors came each by itself."""
+    parts = week_before("fn", 10_000_000.0, 20.0)
+    assert all(len(part) <= 1000 for part in parts)
+    calls = {d["Timestamp"]: d["Value"] for part in parts for d in part if d["MetricName"] == "Invocations"}
+    assert (len(calls), min(calls), max(calls)) == (672, 9_999_900 - 604_800, 9_999_000)
+    assert dispersion([Block(value, 0.0) for value in calls.values()], exposure_min=8.0) == Dispersion()

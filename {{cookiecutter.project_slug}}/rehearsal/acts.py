@@ -34,6 +34,7 @@ def first_release(stage: Stage) -> Act:
     uri = prepare(stage, script, "the first release", scan=True)
     applied = command(stage, script, "apply", "apply", "--env", ENVIRONMENT, "--image", uri)
     report = _smoke_tests(stage, script, applied.value("version"))
+    stage.give_past()
     stage.set_traffic()
     return Act(
         title=script.title,

@@ -112,13 +112,13 @@ class Stage:
         found = self.client("cloudformation").describe_stacks(StackName=self.function)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
-    def set_traffic(self) -> None:
-        """Choose the event of the traffic: the sample's, after its calls before, or else the probe.
-
-        The alias is given a past, from which a rollout measures how its errors come.
-        """
+    def give_past(self) -> None:
+        """Write a calm week of the alias, from which a rollout measures how its errors come."""
         for data in week_before(self.function, self.clock.now(), self.options.per_s / self.speed):
             self.client("cloudwatch").put_metric_data(Namespace="AWS/Lambda", MetricData=data)
+
+    def set_traffic(self) -> None:
+        """Choose the event of the traffic: the sample's, after its calls before, or else the probe."""
         self.event = self.requests.probe
         if (sample := self.requests.sample) is None:
             self.tell(f"traffic is {samples.PROBE}, which proves little: there is no {samples.SAMPLE}")
