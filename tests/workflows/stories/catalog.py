@@ -9,6 +9,7 @@ BEGINNING = (Story(beginning.bootstrap), Story(beginning.first_release))
 STORIES = (
     Story(beginning.first_push),
     *BEGINNING,
+    Story(beginning.second_bootstrap),
     Story(releases.healthy_release),
     Story(releases.broken_release),
     Story(releases.cancelled_release),
