@@ -66,7 +66,10 @@ class World(Account):
     def push(self, message: str, branch: str = "main") -> str:
         """Commit and push what the clone holds."""
         self.say(f"push       {message} ({branch})")
-        return self.hub.push(message, branch)
+        sha = self.hub.push(message, branch)
+        # What a job builds from it is called so; the engine is not GitHub's, and would keep it.
+        self.local_aws.remove_image_at_end(f"{self.config.function.name}:candidate-{sha[:12]}")
+        return sha
 
     def deployer(self, *words: str) -> str:
         """Run a command on a person's machine, as administrator; it must end well. Returns what it said."""
