@@ -38,10 +38,12 @@ def durable_driver(world: World) -> None:
     """A release hands its canary over to the durable function and ends; a person then takes it back.
 
     The local AWS never ends an asynchronous durable execution, so what the function does next is not played
-    here: `tests/engine/drivers/test_durable_live.py` does.
+    here: `tests/engine/drivers/test_durable_live.py` does. It sees no change of a stack in a condition alone
+    either, so this push changes the memory as well.
     """
     before, (stable, _, _) = decided(world), world.alias()
     world.settings(driver="durable")
+    world.change("deploy.toml", "memory_mb = 1024", "memory_mb = 1152")
     faults.make_healthy_change(world.edit, "a change that waits by itself")
     world.push("Wait in a durable function")
     try:
@@ -54,4 +56,5 @@ def durable_driver(world: World) -> None:
     finally:
         world.deployer("rollback", "--env", PRODUCTION, "--reason", "the story is over")
         world.settings(driver="runner")
+        world.change("deploy.toml", "memory_mb = 1152", "memory_mb = 1024")
     assert world.alias()[:2] == (stable, {})
