@@ -104,3 +104,20 @@ def test_names_that_differ_are_made_equal() -> None:
         "lambda:GetFunction",
         "arn:aws:lambda:r:1:function:image-resizer-staging:1",
     )
+
+
+def test_a_grant_is_unused_when_nothing_is_denied_without_it() -> None:
+    """Both layers are judged: what the role's policy grants, and what its boundary lets through."""
+    role = "image-resizer-staging-function-eu-central-1"
+    both = {
+        "Statement": [{"Effect": "Allow", "Action": ["sqs:SendMessage", "sqs:PurgeQueue"], "Resource": "*"}]
+    }
+    one = {"Statement": [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}]}
+    sends, purges = (recording.Request(role, f"sqs:{name}", "*") for name in ("SendMessage", "PurgeQueue"))
+    found = judged({role: {"policies": [both], "boundary": [both]}}, [sends])
+    assert [short(grant) for grant in found["unused"]] == [
+        "function: sqs:PurgeQueue on *",
+        "function's boundary: sqs:PurgeQueue on *",
+    ]
+    assert not found["denied"]
+    assert judged({role: {"policies": [both], "boundary": [one]}}, [purges])["denied"]

@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
-from enforced.conftest import Deployed
+from deployer.aws.stack import Stack
+from deployer.clock import SystemClock
+from deployer.errors import DeployerError
+from enforced.conftest import Deployed, role_arn
 from infra.conftest import NAME, SERVICE_BODY, SERVICE_PARAMETERS
 
 TEMPLATE: dict[str, Any] = json.loads(SERVICE_BODY)
 STACK = f"{NAME}-staging"
+PARAMETERS = {**SERVICE_PARAMETERS, "FunctionName": STACK}
 # One property of each type that can be changed in place.
 CHANGES = {
     "AWS::CloudWatch::Alarm": {"Threshold": 2},
@@ -72,13 +76,25 @@ def test_a_stack_is_created_changed_and_deleted(deployed: Deployed) -> None:
     assert deployed.stack("UPDATE", Driver="codedeploy", Trigger="none", LiveVersion="1") == "UPDATE_COMPLETE"
 
 
+@pytest.mark.usefixtures("gone")
+def test_a_change_that_changes_nothing_leaves_none_behind(deployed: Deployed) -> None:
+    """The deploy role takes back a change set that CloudFormation finds empty."""
+    stack = Stack(deployed.job("staging-deploy", "staging")("cloudformation"), STACK, SystemClock())
+    made = stack.propose(SERVICE_BODY, PARAMETERS, exists=False, role_arn=role_arn("staging-stack"))
+    assert made is not None
+    assert stack.execute(made, say=lambda _: None).status == "CREATE_COMPLETE"
+    assert stack.propose(SERVICE_BODY, PARAMETERS, exists=True, role_arn=role_arn("staging-stack")) is None
+
+
 def test_a_resource_without_its_right_is_denied_by_name(deployed: Deployed) -> None:
-    """The stack goes back, and its reason names the stack role, the right and the resource."""
-    ended = deployed.stack("CREATE", with_a_queue())
-    role = f"assumed-role/{NAME}-staging-stack-eu-central-1/AWSCloudFormation"
-    assert ended.startswith("ROLLBACK_COMPLETE ")
-    assert f"{role} is not authorized to perform: sqs:CreateQueue on resource: " in ended
-    assert f":{STACK}-orders because no identity-based policy allows the sqs:CreateQueue action" in ended
-    cloudformation = deployed.here.admin("cloudformation")
-    cloudformation.delete_stack(StackName=STACK)
-    cloudformation.get_waiter("stack_delete_complete").wait(StackName=STACK, WaiterConfig={"Delay": 1})
+    """The stack goes back, and the deployer's error names the stack role, the right and the resource."""
+    stack = Stack(deployed.job("staging-deploy", "staging")("cloudformation"), STACK, SystemClock())
+    made = stack.propose(with_a_queue(), PARAMETERS, exists=False, role_arn=role_arn("staging-stack"))
+    assert made is not None
+    with pytest.raises(DeployerError) as error:
+        stack.execute(made, say=lambda _: None)
+    said = str(error.value)
+    assert f"{NAME}-staging-stack-eu-central-1" in said
+    assert "sqs:CreateQueue" in said
+    assert f":{STACK}-orders" in said
+    assert stack.read() is None
