@@ -52,7 +52,6 @@ def test_a_version_that_sleeps_is_woken() -> None:
     ("spoil", "problem"),
     [
         (lambda aws: aws.given_state("41", "Failed"), "is Failed: Lambda cannot make it ready again"),
-        (lambda aws: aws.broken_versions.add("41"), "does not answer the probe: Unhandled: broken"),
         (
             lambda aws: setattr(aws, "wakes_in_s", 1e9) or aws.given_state("41", "Inactive"),
             "is still Pending after 120 s",
@@ -67,9 +66,19 @@ def test_the_next_best_version_serves_instead(spoil, problem: str) -> None:
     assert routing == Routing("40")
     assert said == [
         f"no way back: version 41 {problem}",
+        "awake      version 40 serves",
         "next best  version 40 has the traffic instead",
     ]
     assert problem[:30] in aws.description
+
+
+def test_an_error_is_an_answer() -> None:
+    """A version that is older than the probe may answer with an error: it is told, and keeps the traffic."""
+    aws = world()
+    aws.broken_versions.add("41")
+    routing, said = back(aws)
+    assert (routing, len(aws.writes)) == (Routing("41"), 1)
+    assert said == ["awake      version 41 answers the probe with Unhandled: broken"]
 
 
 def test_what_served_until_now_is_the_last_choice() -> None:

@@ -34,7 +34,8 @@ class Waking:
 def problem_of(waking: Waking, version: str) -> str | None:
     """Wake a version with one harmless call; return why it cannot serve, None if it can or nobody knows.
 
-    An AWS that does not answer says nothing about the version.
+    An AWS that does not answer says nothing about the version, and an answer is one also when it is an error:
+    a version may be older than the event.
     """
     clock = waking.patience.clock
     until, last = clock.now() + WAKE_S, ""
@@ -45,7 +46,9 @@ def problem_of(waking: Waking, version: str) -> str | None:
                 return "is Failed: Lambda cannot make it ready again"
             if state != "Pending":
                 error, answer = waking.aws.invoke(version, waking.probe)
-                return None if error is None else _failed(error, answer)
+                said = "serves" if error is None else f"answers the probe with {error}: {_message(answer)}"
+                waking.say(f"awake      version {version} {said}")
+                return None
             last = "is still Pending"
         except NotFound:
             return "does not exist"
@@ -63,9 +66,9 @@ def problem_of(waking: Waking, version: str) -> str | None:
         clock.sleep(_POLL_S)
 
 
-def _failed(error: str, answer: object) -> str:
+def _message(answer: object) -> str:
     message = answer.get("errorMessage", "") if isinstance(answer, dict) else str(answer)
-    return f"does not answer the probe: {error}: {message[:200]}"
+    return str(message)[:200]
 
 
 def settle(waking: Waking, done: RolledBack, *, reason: str) -> RolledBack:
@@ -77,7 +80,6 @@ def settle(waking: Waking, done: RolledBack, *, reason: str) -> RolledBack:
         return done
     problem = problem_of(waking, done.version)
     if problem is None:
-        waking.say(f"awake      version {done.version} serves")
         return done
     waking.say(f"no way back: version {done.version} {problem}")
     return next_best(waking, done, reason=reason, problem=problem)
