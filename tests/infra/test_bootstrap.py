@@ -440,3 +440,18 @@ def test_a_right_may_say_where_else_it_reaches() -> None:
     statements = template["Resources"]["Boundary"]["Properties"]["PolicyDocument"]["Statement"]
     [found] = [s["Condition"] for s in statements if "-x/*" in str(s["Resource"])]
     assert found == {"StringEquals": {"aws:ResourceAccount": "111111111111"}}
+
+
+def test_the_registry_lets_in_whoever_reads_images() -> None:
+    """The roles that another account's environment reads images with are those the repository lets in."""
+    reading = {
+        holder.removesuffix("Role").lower()
+        for holder, (action, _, _) in roles.granted(parse(text(BOOTSTRAP)))
+        if action.startswith("ecr:")
+    }
+    statements = parse(text(REGISTRY))["Resources"]["Repository"]["Properties"]["RepositoryPolicyText"][
+        "Statement"
+    ]
+    for statement in statements[1:]:
+        named = statement["Fn::If"][1]["Condition"]["ArnEquals"]["aws:PrincipalArn"]
+        assert {one["Fn::Sub"].split("-")[-2] for one in named} == reading

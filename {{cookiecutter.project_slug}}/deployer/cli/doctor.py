@@ -37,7 +37,7 @@ def _infra(context: Context) -> Line:
     try:
         sources.check(context.root, context.config)
     except DeployerError as error:
-        return links.red("infra", error.what, error.found or "files that fit together", error.hint or "")
+        return links.failed("infra", error)
     return Line("infra", "service.yaml, bootstrap.yaml, registry.yaml, permissions.yaml")
 
 
@@ -47,8 +47,7 @@ def _machine(context: Context) -> list[Line]:
     try:
         lines.append(Line("docker", " ".join(docker.find_docker())))
     except DeployerError as error:
-        hint = error.hint or "install Docker"
-        lines.append(links.red("docker", error.what, "an engine that answers", hint))
+        lines.append(links.failed("docker", error, "install Docker"))
     made_at = scanner.database_made_at(context.root)
     now = datetime.fromtimestamp(context.clock.now(), tz=UTC)
     age_h = None if made_at is None else (now - made_at).total_seconds() / 3600
@@ -60,7 +59,7 @@ def _online(context: Context) -> list[Line]:
         aws = reach(context)
         identity = aws.identity()
     except DeployerError as error:
-        return [links.red("credentials", error.what, error.found or "credentials", error.hint or "sign in")]
+        return [links.failed("credentials", error, "sign in")]
     holder = bootstrap.holder(identity)
     place = Place(context, aws, holder)
     expected = context.config.accounts.of(context.environment)
@@ -84,9 +83,7 @@ def _subject() -> tuple[github.Subject | None, list[Line]]:
     try:
         return github.subject(None), []
     except DeployerError as error:
-        return None, [
-            links.red("github", error.what, error.found or "an answer", error.hint or "gh auth status")
-        ]
+        return None, [links.failed("github", error, "gh auth status")]
 
 
 def _github(context: Context, holder: bootstrap.Holder, subject: github.Subject) -> list[Line]:

@@ -43,7 +43,9 @@ class Place:
             if error.what.endswith(": not allowed"):
                 hint = "run it with an administrator's credentials"
                 return [Line(name, "not looked at: these credentials may not", Mark.UNSEEN, hint=hint)]
-            return [links.red(name, error.what, error.found or "an answer", error.hint or "deployer status")]
+            if "InvalidAction" in (error.found or ""):
+                return [Line(name, "not looked at: this region does not have them", Mark.UNSEEN)]
+            return [links.failed(name, error)]
 
 
 def bootstrapped(place: Place, subject: Subject | None) -> list[Line]:

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from deployer.aws.observed import StackState
+from deployer.errors import DeployerError
 
 
 class Mark(Enum):
@@ -38,6 +39,13 @@ class Line:
 def red(name: str, found: str, expected: str, hint: str) -> Line:
     """Return the line of a link that does not hold."""
     return Line(name, found, Mark.FAIL, expected, hint)
+
+
+def failed(name: str, error: DeployerError, hint: str = "try again") -> Line:
+    """Return the line of a link that could not be read, with the error's own next command."""
+    told = ": ".join(filter(None, (error.what, (error.found or "").replace("\n", "; "))))
+    named = error.hint if error.hint and error.hint != "deployer doctor" else hint
+    return Line(name, told, Mark.FAIL, hint=named)
 
 
 def account(found: str, expected: str | None, environment: str) -> Line:
