@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -73,8 +74,9 @@ def _told(story: Story, world: World) -> Played:
     runs, decisions = len(world.played), len(world.local_aws.decisions())
     try:
         story.play(world)
-    except AssertionError as error:
-        played.problem = str(error) or "an assertion without words"
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        played.problem = f"{error}\n{where.filename}:{where.lineno}: {where.line}".strip()
         world.say(f"FAILED {played.problem}")
     made = world.local_aws.decisions()[decisions:]
     played.took_s = time.monotonic() - started

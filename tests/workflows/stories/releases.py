@@ -129,7 +129,7 @@ def controlled_release(world: World) -> None:
         all_well(each)
     assert len(pressed) == 3
     all_well(record)
-    assert "paused" in pressed[1].text
+    assert "pause" in pressed[1].text, pressed[1].text
     version, weights, _ = world.alias()
     assert int(version) > int(stable)
     assert weights == {}
