@@ -245,6 +245,8 @@ class FakeAws:
     _image: str = "repo@sha256:a"
     _revision: int = 1
     _updated_at: float = -math.inf
+    _updates: int = 0
+    _published: int = 0
     _moved: tuple[float, str] | None = None
     _probe_error: str | None = None
 
@@ -383,13 +385,20 @@ class FakeAws:
             if write.weight_pct:
                 _refuse(wrong, "a weight without a version")
             return
-        if "$LATEST" in (write.version, write.canary):
+        self._refuse_wrong_weights(write, write.canary)
+
+    def _refuse_wrong_weights(self, write: AliasWrite, canary: str) -> None:
+        """Raise what Lambda answers about the second version; 0.0 and 1.0 are weights like any other."""
+        wrong = "InvalidParameterValueException"
+        if not canary.isdigit():
+            _refuse("ValidationException", "Map keys must satisfy constraint: [0-9]+")
+        if not 0 <= write.weight_pct <= 100:
+            _refuse("ValidationException", "Map value must satisfy constraint: between 0.0 and 1.0")
+        if write.version == "$LATEST":
             _refuse(wrong, "$LATEST is not supported for an alias pointing to more than 1 version")
-        if write.canary == write.version:
+        if canary == write.version:
             _refuse(wrong, "an additional version is the function version itself")
-        if not 0 < write.weight_pct < 100:
-            _refuse(wrong, f"the weight {write.weight_pct / 100} is not between 0 and 1")
-        if self.roles.get(write.version, "role") != self.roles.get(write.canary, "role"):
+        if self.roles.get(write.version, "role") != self.roles.get(canary, "role"):
             _refuse(wrong, "both versions must have the same execution role")
 
     def someone_else_writes(self) -> None:
@@ -468,7 +477,13 @@ class FakeAws:
         """Read `$LATEST`."""
         with self.call("GetFunction"):
             digest = self._image.partition("@")[2]
-            return FunctionState(self._image, digest, digest, f"f-{digest}", 1024, 60, "arm64")
+            return FunctionState(self._image, digest, digest, self.code_revision, 1024, 60, "arm64")
+
+    @property
+    def code_revision(self) -> str:
+        """Return `$LATEST`'s RevisionId; an update changes it, and so do its end and a version made of it."""
+        ended = self.clock.now() >= self._updated_at + self.update_s
+        return f"f{2 * self._updates + ended + self._published}"
 
     def image_of(self, version: str) -> str:
         """Return the image a version runs."""
@@ -479,9 +494,10 @@ class FakeAws:
         """Put another image into `$LATEST`; for `update_s` seconds Lambda then refuses the next change."""
         with self.call("UpdateFunctionCode"), translated("updating the function's code"):
             self._refuse_while_updating()
-            if revision != f"f-{self._image.partition('@')[2]}":
+            if revision != self.code_revision:
                 _refuse("PreconditionFailedException", STALE_REVISION)
             self._image, self._updated_at = image_uri, self.clock.now()
+            self._updates += 1
         self.wait_updated()
 
     def wait_updated(self) -> None:
@@ -498,6 +514,7 @@ class FakeAws:
             if self._images.get(newest) != self._image:
                 newest = str(int(newest) + 1)
                 self._images[newest] = self._image
+                self._published += 1
                 self.versions = {*self.versions, newest}
             return newest
 

@@ -17,10 +17,11 @@ from engine.fakes import FakeAws, Traffic, VirtualClock
     [
         (AliasWrite("99", ""), NotFound, "Function not found"),
         (AliasWrite("41", "", "99", 10), NotFound, "Function not found"),
-        (AliasWrite("41", "", "$LATEST", 10), DeployerError, r"\$LATEST is not supported"),
+        (AliasWrite("41", "", "$LATEST", 10), DeployerError, "ValidationException: Map keys"),
+        (AliasWrite("$LATEST", "", "42", 10), DeployerError, r"\$LATEST is not supported"),
         (AliasWrite("41", "", "41", 10), DeployerError, "the function version itself"),
-        (AliasWrite("41", "", "42", 0), DeployerError, "not between 0 and 1"),
-        (AliasWrite("41", "", "42", 100), DeployerError, "not between 0 and 1"),
+        (AliasWrite("41", "", "42", -1), DeployerError, "ValidationException: Map value"),
+        (AliasWrite("41", "", "42", 101), DeployerError, "ValidationException: Map value"),
         (AliasWrite("41", "x" * 257), DeployerError, "less than or equal to 256"),
         (AliasWrite("41", "", "43", 10), DeployerError, "same execution role"),
     ],
@@ -106,3 +107,24 @@ def test_metrics_follow_the_routing_and_come_late():
     clock.sleep(30)
     *_, newest = aws.metrics().minutes(("41", "42"), start, clock.now(), None)
     assert newest.canary.calls + newest.stable.calls == 300
+
+
+@pytest.mark.parametrize("weight_pct", [0, 100])
+def test_a_weight_of_nothing_or_all_is_accepted(weight_pct):
+    """Lambda takes the weights 0.0 and 1.0 of a second version, so a console can leave them."""
+    aws = FakeAws()
+    aws.update_alias(AliasWrite("41", "", "42", weight_pct), revision=aws.alias().revision)
+    assert aws.alias().routing == Routing("41", "42", weight_pct)
+
+
+def test_an_inactive_version_refuses_until_it_is_awake():
+    """The first call of an Inactive version is refused and wakes it; a Failed one is refused for ever."""
+    aws = FakeAws().given_state("41", "Inactive").given_state("42", "Failed")
+    with pytest.raises(Conflict):
+        aws.invoke("41", {})
+    assert aws.describe_version("41")["state"] == "Pending"
+    aws.clock.sleep(aws.wakes_in_s)
+    assert (aws.describe_version("41")["state"], aws.invoke("41", {})[0]) == ("Active", None)
+    aws.clock.sleep(1e6)
+    with pytest.raises(Conflict):
+        aws.invoke("42", {})

@@ -162,6 +162,21 @@ def test_errors_become_ours(aws, function, code, status, kind):
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "Alias can't be used for Provisioned Concurrency configuration on an already Provisioned version",
+        "Version is pointed by a Provisioned Concurrency alias",
+    ],
+)
+def test_provisioned_concurrency_elsewhere_is_no_race(aws, function, words):
+    """A conflict about provisioned concurrency is not somebody else's write: trying again would not help."""
+    function.add_client_error("put_provisioned_concurrency_config", "ResourceConflictException", words, 409)
+    with pytest.raises(DeployerError, match="provisioned concurrency sits elsewhere") as caught:
+        aws.provisioned().put("42", 1)
+    assert type(caught.value) is DeployerError
+
+
+@pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
         (EndpointConnectionError(endpoint_url="https://lambda"), Unavailable, "did not answer"),

@@ -96,6 +96,13 @@ def _translate(call: str, error: ClientError) -> DeployerError:
     found = f"{code}: {message}"
     if _is_unwell(error.response):
         return _come_back_later(call, found)
+    if code == "ResourceConflictException" and "provisioned concurrency" in message.lower():
+        # It sits on an alias and on a version at once, which Lambda refuses; trying again changes nothing.
+        return DeployerError(
+            f"{call}: provisioned concurrency sits elsewhere",
+            found=found,
+            hint="aws lambda list-provisioned-concurrency-configs --function-name NAME, and delete that one",
+        )
     if code in ("PreconditionFailedException", "ResourceConflictException"):
         return Conflict(f"{call}: somebody else changed it meanwhile", found=found, hint="deployer status")
     if code in _NOT_FOUND:
