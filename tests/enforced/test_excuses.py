@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from testbed.enforcement.handler_rights import rights
@@ -12,14 +13,16 @@ from testbed.excuses import EXCUSES
 from testbed.roles import schemas
 
 from enforced.worlds import REGION
-from rules.templates import BOOTSTRAP, SERVICE, grants, merged
+from rules.templates import BOOTSTRAP, INFRA, SERVICE, grants, merged
 
+# The resource of docs/your-own-function.md.
+OF_THE_PAGE: dict[str, Any] = {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "items"}}
 PHASES = ("create", "read", "update", "delete")
 
 
 def asked() -> Iterator[tuple[str, str, set[str]]]:
     """Yield type, right and properties for each right that a resource of infra/service.yaml could be asked for."""
-    for resource in merged(SERVICE)["Resources"].values():
+    for resource in [*merged(SERVICE)["Resources"].values(), OF_THE_PAGE]:
         properties = resource.get("Properties", {})
         inner = {
             f"{key}.{name}" for key, value in properties.items() if isinstance(value, dict) for name in value
@@ -30,9 +33,11 @@ def asked() -> Iterator[tuple[str, str, set[str]]]:
 
 
 def granted() -> set[str]:
-    """Return every action of the stack role."""
+    """Return every action of the stack role, here and in docs/your-own-function.md."""
     found = grants(merged(BOOTSTRAP))
-    return {action for grant in found if "Stack" in grant.holder for action in grant.actions}
+    page = (INFRA.parent / "docs" / "your-own-function.md").read_text(encoding="utf-8")
+    own = {action for grant in found if "Stack" in grant.holder for action in grant.actions}
+    return own | set(re.findall(r"(?m)^      - (dynamodb:\w+)$", page))
 
 
 def is_of_another(kind: str, right: str) -> bool:

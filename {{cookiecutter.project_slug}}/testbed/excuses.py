@@ -10,6 +10,7 @@ from testbed.enforcement.settings import Excuse
 
 _FUNCTION, _ALIAS = r"AWS::Lambda::Function", r"AWS::Lambda::Alias"
 _VERSIONED = r"AWS::Lambda::(Alias|Version)"
+_TABLE = r"AWS::DynamoDB::Table"
 _GROUP, _BUCKET = r"AWS::Logs::LogGroup", r"AWS::S3::Bucket"
 
 EXCUSES: tuple[Excuse, ...] = (
@@ -168,4 +169,43 @@ EXCUSES: tuple[Excuse, ...] = (
         ("DataProtectionPolicy",),
     ),
     Excuse(r"AWS::SNS::Topic", r"sns:Unsubscribe", "the guard's subscription is never taken away"),
+    # Tables
+    Excuse(
+        _TABLE,
+        r"(dynamodb:(DescribeImport|ImportTable)|s3:.*|logs:.*)",
+        "for a table that is filled from a bucket",
+        ("ImportSourceSpecification",),
+    ),
+    Excuse(_TABLE, r"dynamodb:UpdateTimeToLive", "for items that expire", ("TimeToLiveSpecification",)),
+    Excuse(
+        _TABLE,
+        r"dynamodb:UpdateContributorInsights",
+        "for a report of busy keys",
+        ("ContributorInsightsSpecification",),
+    ),
+    Excuse(
+        _TABLE,
+        r"dynamodb:UpdateContinuousBackups",
+        "for backups of every second",
+        ("PointInTimeRecoverySpecification",),
+    ),
+    Excuse(
+        _TABLE,
+        r"(dynamodb:(Enable|Disable|Update)KinesisStreamingDestination|kinesis:.*)",
+        "for a stream in Kinesis",
+        ("KinesisStreamSpecification",),
+    ),
+    Excuse(
+        _TABLE,
+        r"dynamodb:(Put|Delete)ResourcePolicy",
+        "for a policy of its own",
+        ("ResourcePolicy", "StreamSpecification"),
+    ),
+    Excuse(_TABLE, r"kms:.*", "for a key of the owner's", ("SSESpecification",)),
+    Excuse(
+        _TABLE,
+        r"(dynamodb:((Create|Associate)TableReplica|Scan|Query|BatchWriteItem|(Update|Put|Get|Delete)Item)"
+        r"|iam:CreateServiceLinkedRole)",
+        "for replicas in other regions, which are another resource type",
+    ),
 )
