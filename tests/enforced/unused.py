@@ -23,7 +23,6 @@ UNUSED: dict[str, tuple[str, ...]] = {
     ),
     "the durable driver and provisioned concurrency are played by stories of the workflows, which were not recorded": (
         "deploy: lambda:GetFunction on function:NAME-rollout",
-        "deploy: lambda:GetFunctionConfiguration on function:NAME-rollout",
         "deploy: lambda:UpdateFunctionCode on function:NAME-rollout",
         "deploy: lambda:InvokeFunction on function:NAME-rollout",
         "rollback: lambda:DeleteProvisionedConcurrencyConfig on function:NAME:*",
