@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 MAX_STEPS = 8  # of a rollout, so that the marker fits into the alias's Description
+GAMEDAY = "deployer-gameday"  # how what a game day makes is called
 
 
 class AlarmState(Enum):

@@ -196,3 +196,12 @@ def test_a_file_that_says_nothing_is_refused(text):
         prune.parse_in_use(text, name="f")
     assert caught.value.exit_code == Exit.USAGE
     assert caught.value.hint
+
+
+def test_what_a_game_day_wrote_down_stays():
+    """The version of a game day that was killed holds the alias's own words, which `--repair` needs."""
+    versions = tuple(PublishedVersion(str(n), digest(n)) for n in range(1, 30))
+    left = replace(versions[0], description="deployer-gameday 77.1-gate | my own words")
+    found = Published((left, *versions[1:]), digest(29))
+    assert "1" not in prune.removable_versions(found, 2)
+    assert "1" in prune.removable_versions(replace(found, versions=versions), 2)

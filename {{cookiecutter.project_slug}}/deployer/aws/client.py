@@ -43,12 +43,7 @@ class Aws:
     counts_failures = False  # compares the app's own metric, see `deployer.metrics`
 
     def __init__(
-        self,
-        function_name: str,
-        region: str,
-        *,
-        patient: ClientConfig = PATIENT,
-        brisk: ClientConfig = BRISK,
+        self, function_name: str, region: str, *, patient: ClientConfig = PATIENT, brisk: ClientConfig = BRISK
     ) -> None:
         self.function_name = function_name
         self.region = region

@@ -51,6 +51,7 @@ class PublishedVersion:
 
     number: str
     digest: str
+    description: str = ""
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,13 @@ class Versions:
         """Return everything; one call for each version besides the lists. Raises NotFound, DeployerError."""
         with translated(f"listing the versions of `{self._name}`"):
             pages = self._client.get_paginator("list_versions_by_function").paginate(FunctionName=self._name)
-            numbers = [found["Version"] for page in pages for found in page["Versions"]]
-        digests = {number: self._digest(number) for number in {*numbers, _LATEST}}
+            texts = {
+                found["Version"]: found.get("Description", "") for page in pages for found in page["Versions"]
+            }
+        digests = {number: self._digest(number) for number in {*texts, _LATEST}}
         aliases, armed = self.read_users()
-        versions = tuple(PublishedVersion(n, digests[n]) for n in numbers if n != _LATEST)
-        return Published(versions, digests[_LATEST], aliases, armed)
+        published = tuple(PublishedVersion(n, digests[n], texts[n]) for n in texts if n != _LATEST)
+        return Published(published, digests[_LATEST], aliases, armed)
 
     def read_users(self) -> tuple[tuple[AliasSeen, ...], frozenset[str]]:
         """Return every alias, and the versions that a guard's alarm watches."""

@@ -17,9 +17,9 @@ from typing import Any
 
 from deployer.canary import marker as markers
 from deployer.errors import DeployerError, Exit
-from deployer.model import AliasState, AliasWrite
+from deployer.model import GAMEDAY, AliasState, AliasWrite
 
-NAME = "deployer-gameday"
+NAME = GAMEDAY
 MAX_DESCRIPTION = 256  # of a version, as of an alias
 _WRITTEN = re.compile(rf"^{NAME} (\S+) \| ?(.*)$")
 

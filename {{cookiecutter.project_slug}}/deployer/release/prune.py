@@ -14,6 +14,7 @@ from typing import Any
 
 from deployer.aws.observed import Published, StoredImage
 from deployer.errors import DeployerError, Exit
+from deployer.model import GAMEDAY
 
 FRESH_S = 3600  # how old an environment's list may be; a release in between uses an image among the newest
 _AHEAD_S = 300  # how far another machine's clock may be ahead
@@ -38,6 +39,9 @@ def kept_versions(found: Published, newest: int) -> dict[str, str]:
             reasons.setdefault(number, f"the marker of alias {alias.name} names it")
     for number in found.armed:
         reasons.setdefault(number, "a guard's alarm watches it")
+    for version in found.versions:
+        if version.description.startswith(GAMEDAY):
+            reasons.setdefault(version.number, "a game day keeps in it what is to be put back")
     for number in sorted(known, key=int, reverse=True)[:newest]:
         reasons.setdefault(number, f"one of the newest {newest}")
     return {number: why for number, why in reasons.items() if number in known}
