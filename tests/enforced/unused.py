@@ -48,10 +48,6 @@ UNUSED: dict[str, tuple[str, ...]] = {
         "plan: lambda:GetPolicy on function:NAME",
         "plan: lambda:ListVersionsByFunction on function:NAME",
     ),
-    "reading, of what the same role reads in another way; may be taken away": (
-        "prune: lambda:GetAlias on function:NAME",
-        "push: ecr:DescribeImages on repository/NAME",
-    ),
     "reading, which AWS's schemas do not list; kept until a release in AWS shows that it is not asked for": (
         "stack: lambda:ListTags on function:NAME",
         "stack: s3:GetBucketLocation on NAME-source-000000000000",

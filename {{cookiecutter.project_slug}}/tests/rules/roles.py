@@ -50,7 +50,7 @@ ALLOWED: dict[str, tuple[Row, ...]] = {
     "PushRole": (
         ("ecr:GetAuthorizationToken", ("*",), ""),
         (
-            "ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:CompleteLayerUpload ecr:DescribeImages"
+            "ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:CompleteLayerUpload"
             " ecr:DescribeRepositories ecr:InitiateLayerUpload ecr:PutImage ecr:UploadLayerPart",
             ("Repository.Arn",),
             "",
@@ -195,7 +195,7 @@ PRUNE: dict[str, tuple[Row, ...]] = {
     "registry": (("ecr:BatchDeleteImage ecr:DescribeImages", ("Repository.Arn",), ""),),
     "environment": (
         (
-            "lambda:GetAlias lambda:GetFunction lambda:ListAliases lambda:ListVersionsByFunction",
+            "lambda:GetFunction lambda:ListAliases lambda:ListVersionsByFunction",
             (FUNCTION, f"{FUNCTION}:*"),
             "",
         ),
