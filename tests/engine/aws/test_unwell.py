@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import botocore.session
 import pytest
 from botocore.config import Config
+from botocore.exceptions import IncompleteReadError
 
 from deployer.aws.client import Aws
 from deployer.aws.errors import Conflict, NotFound, Unavailable
 from deployer.aws.registry import Registry
 from deployer.aws.stack import Stack
-from deployer.aws.tries import BRISK, PATIENT
+from deployer.aws.tries import BRISK, PATIENT, refuse_what_is_no_answer
 from deployer.drivers.deployments import Deployments
 from deployer.errors import DeployerError
 from deployer.judge.counts import Counts
@@ -202,3 +204,14 @@ def test_a_brisk_call_is_one_try(fresh: Unwell) -> None:
     with pytest.raises(Unavailable):
         Aws(FN, "eu-west-1").brisk.alias()
     assert fresh.requests == 1
+
+
+def test_an_answer_to_head_has_no_body() -> None:
+    """Its length is that of what a GET would bring; the same answer to a GET was cut."""
+    model = botocore.session.get_session().get_service_model("s3")
+    response = {"status_code": 200, "headers": {"content-length": "42"}, "body": b""}
+    refuse_what_is_no_answer(response_dict=response, operation_model=model.operation_model("HeadObject"))
+    with pytest.raises(IncompleteReadError):
+        refuse_what_is_no_answer(
+            response_dict=response, operation_model=model.operation_model("GetBucketAcl")
+        )

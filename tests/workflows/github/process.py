@@ -27,6 +27,11 @@ OUTPUT_AFTER_END_S = 5.0  # an orphan may hold the pipe; the runner waits that l
 TRACKING = "RUNNER_TRACKING_ID"
 
 
+def _hear_signals() -> None:
+    """Take SIGINT as a runner's step does: a test in the background inherits that it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def command_of(shell: str, script: Path) -> list[str]:
     """Return the command that runs a script; `shell` empty is what GitHub takes without one."""
     pattern = SHELLS.get(shell, shell or DEFAULT_SHELL)
@@ -65,6 +70,7 @@ class Script:
                     encoding="utf-8",
                     errors="replace",
                     start_new_session=True,
+                    preexec_fn=_hear_signals,  # noqa: PLW1509 - one call, and it takes no lock
                 )
         except OSError as error:
             self.hear(f"##[error]{error}")

@@ -27,6 +27,8 @@ def refuse_what_is_no_answer(**event: Any) -> None:
     botocore takes both for an empty answer: no alarm exists, no call was made. A handler of `before-parse`.
     Source: it does not compare a body with its length, https://github.com/boto/botocore/pull/3125
     """
+    if event["operation_model"].http.get("method") == "HEAD":
+        return  # its length is that of the body a GET would have
     headers, body = event["response_dict"]["headers"], event["response_dict"]["body"]
     promised = headers.get("content-length", "")
     if not isinstance(body, bytes) or not promised.isdigit() or "content-encoding" in headers:

@@ -25,6 +25,7 @@ from deployer.errors import DeployerError
 
 LEFT_OUT = (
     "deployer/cli/",
+    "deployer/doctor/",
     "deployer/gameday/",
     "deployer/image/",
     "deployer/report/page/",
