@@ -55,5 +55,4 @@ def durable_driver(world: World) -> None:
     finally:
         world.deployer("rollback", "--env", PRODUCTION, "--reason", "the story is over")
         world.settings(driver="runner")
-        world.change("deploy.toml", "memory_mb = 1152", "memory_mb = 1024")
     assert world.alias()[:2] == (stable, {})

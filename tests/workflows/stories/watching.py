@@ -17,7 +17,7 @@ def drift(world: World) -> None:
     """Somebody changes the function by hand: the daily watch tells it in one issue, and closes it when it is mended."""
     before, name = decided(world), world.config.function_name(PRODUCTION)
     client = world.client("lambda")
-    asked = world.config.function.memory_mb
+    asked = client.get_function_configuration(FunctionName=name)["MemorySize"]
     world.say(f"by hand    {name} gets {2 * asked} MB instead of {asked}")
     client.update_function_configuration(FunctionName=name, MemorySize=2 * asked)
     try:
