@@ -177,7 +177,7 @@ def _require_stack_role(context: Context, stack_role_arn: str | None) -> None:
         raise DeployerError(
             "the variable AWS_STACK_ROLE_ARN is not set in this job",
             found="found no role for CloudFormation, expected the stack role of the environment",
-            hint=f"deployer bootstrap --env {context.environment}, and set what it prints",
+            hint=f"deployer bootstrap --env {context.environment}, which sets it or prints the command",
             exit_code=Exit.REFUSED,
         )
 
