@@ -31,11 +31,6 @@ class Case:
     canary_rate: float
     outage: tuple[int, int] | None = None
 
-    @property
-    def is_healthy(self) -> bool:
-        """True when the canary is as good as the stable version."""
-        return self.stable_rate == self.canary_rate
-
     def rates(self, minute: int) -> tuple[float, float]:
         """Return the error rates of stable and canary version in that minute."""
         if self.outage and self.outage[0] <= minute < self.outage[1]:

@@ -79,11 +79,6 @@ class Estimate:
     shortest_s: int
     longest_s: int
 
-    @property
-    def proves_nothing(self) -> bool:
-        """True when even a release that fails every call could be promoted."""
-        return self.smallest_pct is None
-
 
 def estimate(
     plan: RolloutPlan,
