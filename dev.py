@@ -151,7 +151,7 @@ def run(_: Path, arguments: list[str]) -> int:
 
 
 def acts(_: Path, arguments: list[str]) -> int:
-    """Play the acts of the rehearsal that the suite leaves out, with and without containers: five minutes."""
+    """Play the acts that the suite leaves out, with and without containers: fifteen minutes."""
     return run(_, ["-m", "pytest", "tests/rehearsal", "-m", "long", "-n", "2", *arguments])
 
 
