@@ -20,6 +20,7 @@ _NOT_RUN = """## What was not run
 - **Third-party actions.** Stand-ins play them, as strict as the real ones where it matters here: {actions}.
 - **Concurrency groups.** They are read and listed below. No run waited for another one.
 - **Reviewers** of environments. Nobody was asked.
+- **The rule for `main`.** It is made and kept, and pushes went past it, without a pull request.
 - **Filters of `on:`**, such as branches. Each run was started by hand.
 - **Jobs beside each other.** The jobs of one run were played one after the other, on one machine.
 - **GitHub itself.** `gh` is a program of the tests, which refuses what it does not know.
