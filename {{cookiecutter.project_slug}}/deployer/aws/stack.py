@@ -206,7 +206,11 @@ class Stack:
                 raise self._failure(change_set, status, reason)
             self._clock.sleep(_POLL_S)
             waited_s += _POLL_S
-        raise DeployerError(f"stack `{self.name}` did not settle within 30 minutes", hint="deployer status")
+        raise DeployerError(
+            f"stack `{self.name}` did not settle within 30 minutes",
+            found=f"found {told}, expected an end",
+            hint=f"aws cloudformation describe-stack-events --stack-name {self.name}, then try again",
+        )
 
     def _status(self, stack_id: str) -> tuple[str, str]:
         """Return status and reason. By the id, because a deleted stack has lost its name.

@@ -106,7 +106,9 @@ class Versions:
         """
         if not version.isdigit():
             raise DeployerError(
-                f"`{version}` is no published version", found="expected the number of a version to delete"
+                f"`{version}` is no published version",
+                found=f"found `{version}`, expected the number of a version to delete",
+                hint="deployer prune, which names them",
             )
         try:
             with translated(f"deleting version {version}"):

@@ -128,4 +128,5 @@ def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise DeployerError(f"`{path}` cannot be written", found=str(error)) from error
+        hint = "name another place: --out PATH"
+        raise DeployerError(f"`{path}` cannot be written", found=str(error), hint=hint) from error

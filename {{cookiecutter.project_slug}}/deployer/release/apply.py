@@ -177,7 +177,9 @@ def _publish(aws: Aws, release: Release, observed: Observed, *, changed: bool, s
     """Publish `$LATEST`; when nothing is to do the live version is the answer."""
     if observed.alias is None:
         raise DeployerError(
-            "the stack exists without its function or alias", hint="docs/runbook.md, section Stack"
+            "the stack exists without its function or alias",
+            found="found no alias, expected the one that the stack made",
+            hint="docs/runbook.md, section Stack",
         )
     stable = observed.alias.routing.stable
     if not changed:

@@ -18,7 +18,10 @@ def check_version(aws: Aws, stable: str, target: str, *, is_shared: bool) -> Non
     """
     if target == "$LATEST":
         raise DeployerError(
-            "`$LATEST` cannot be rolled out", found="expected a published version", exit_code=Exit.REFUSED
+            "`$LATEST` cannot be rolled out",
+            found="found `$LATEST`, expected a published version",
+            hint="deployer apply prints the version that it published",
+            exit_code=Exit.REFUSED,
         )
     old, new = aws.describe_version(stable), aws.describe_version(target)
     for what in ("role", "dead_letter"):
