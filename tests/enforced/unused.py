@@ -44,10 +44,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         "rollback: cloudwatch:GetMetricData on *",
         "rollback: cloudwatch:PutMetricAlarm on alarm:NAME-canary-*",
     ),
-    "read by doctor, watch and history, which no recording ran as this role": (
-        "plan: lambda:GetPolicy on function:NAME",
-        "plan: lambda:ListVersionsByFunction on function:NAME",
-    ),
+    "read by doctor, which no recording ran as this role": ("plan: lambda:GetPolicy on function:NAME",),
     "reading, which AWS's schemas do not list; kept until a release in AWS shows that it is not asked for": (
         "stack: lambda:ListTags on function:NAME",
         "stack: s3:GetBucketLocation on NAME-source-000000000000",

@@ -83,7 +83,11 @@ ALLOWED: dict[str, tuple[Row, ...]] = {
         ("iam:PassRole", ("StackRole.Arn",), _passed_to("cloudformation")),
     ),
     "PlanRole": (
-        (f"{READ} lambda:GetPolicy", (FUNCTION, f"{FUNCTION}:*"), ""),
+        (
+            "lambda:GetAlias lambda:GetFunction lambda:GetFunctionConfiguration lambda:GetPolicy",
+            (FUNCTION, f"{FUNCTION}:*"),
+            "",
+        ),
         ("cloudwatch:DescribeAlarms cloudwatch:GetMetricData", ("*",), ""),
         ("cloudformation:DescribeStacks cloudformation:GetTemplate", (STACK,), ""),
         ("ecr:DescribeImages", (IMAGES,), ""),
