@@ -71,7 +71,7 @@ def mends(text: str) -> tuple[str, str] | None:
     if found_role := _NO_ROLE.search(text):
         return (
             f"found that CloudFormation cannot use `{found_role['role']}`, expected the stack role",
-            "deployer bootstrap, then set AWS_STACK_ROLE_ARN as it prints it",
+            "deployer bootstrap, which sets AWS_STACK_ROLE_ARN or prints the command",
         )
     if _LOGIN_ENDED in text:
         return "found a login to the registry that has ended, expected one that is valid", "re-run the job"
