@@ -245,7 +245,7 @@ def test_the_kind_of_policy_decides_what_to_do(form, words):
         (
             "ValidationError",
             f"Role arn:aws:iam::{ACCOUNT}:role/{STACK} is invalid or cannot be assumed",
-            "deployer bootstrap, then set AWS_STACK_ROLE_ARN",
+            "deployer bootstrap, which sets AWS_STACK_ROLE_ARN",
         ),
         ("AccessDenied", "Access Denied", "compare the role with infra/bootstrap.yaml"),
     ],
