@@ -78,14 +78,22 @@ def test_branch_policies(hub: Hub) -> None:
 def test_reviewers_are_kept_when_they_are_said_again(hub: Hub) -> None:
     """Making an environment again without its reviewers loses them; fields in pairs name several."""
     path = "repos/{owner}/{repo}/environments/production"
-    fields = ("-f", "reviewers[][type]=User", "-F", "reviewers[][id]=7")
-    fields += ("-f", "reviewers[][type]=Team", "-F", "reviewers[][id]=8")
+    fields = ("-F", "reviewers[][type]=User", "-F", "reviewers[][id]=7")
+    fields += ("-F", "reviewers[][type]=Team", "-F", "reviewers[][id]=8")
     assert gh(hub, "api", "--silent", "-X", "PUT", path, *fields).returncode == 0
     assert hub.repository().environments["production"].reviewers == ("User 7", "Team 8")
     [rule] = json.loads(gh(hub, "api", path).stdout)["protection_rules"]
     assert [each["reviewer"]["id"] for each in rule["reviewers"]] == [7, 8]
     made(hub, "production")
     assert hub.repository().environments["production"].reviewers == ()
+
+
+def test_pairs_of_both_kinds_of_fields_fall_apart(hub: Hub) -> None:
+    """As in gh, all fields of `-f` come before those of `-F`: whoever mixes them in a list of objects is refused."""
+    path = "repos/{owner}/{repo}/environments/production"
+    fields = ("-f", "reviewers[][type]=User", "-F", "reviewers[][id]=7")
+    fields += ("-f", "reviewers[][type]=Team", "-F", "reviewers[][id]=8")
+    assert gh(hub, "api", "--silent", "-X", "PUT", path, *fields).returncode != 0
 
 
 def test_rules_of_a_branch_are_those_of_its_rulesets(hub: Hub) -> None:

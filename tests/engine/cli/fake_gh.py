@@ -23,9 +23,23 @@ def fail(message: str) -> int:
 
 
 def fields(words: list[str]) -> list[tuple[str, str]]:
-    """Return what `-f` and `-F` send."""
-    pairs = itertools.pairwise(words)
-    return [(v.partition("=")[0], v.partition("=")[2]) for flag, v in pairs if flag in ("-f", "-F")]
+    """Return what `-f` and `-F` send; whatever their order, `gh` puts those of `-f` first."""
+    given = [(flag, v) for flag, v in itertools.pairwise(words) if flag in ("-f", "-F")]
+    return [
+        (v.partition("=")[0], v.partition("=")[2]) for _, v in sorted(given, key=lambda one: one[0] == "-F")
+    ]
+
+
+def listed(sent: list[tuple[str, str]], name: str) -> list[dict[str, str]]:
+    """Put the fields NAME[][KEY] together: a key that the last object has begins the next one."""
+    made: list[dict[str, str]] = []
+    for field, value in sent:
+        if field.startswith(f"{name}[]["):
+            key = field.removeprefix(f"{name}[][").removesuffix("]")
+            if not made or key in made[-1]:
+                made.append({})
+            made[-1][key] = value
+    return made
 
 
 def read(state: dict, path: str) -> object:
@@ -68,9 +82,10 @@ def write(state: dict, method: str, path: str, words: list[str]) -> int:
         state["rules"] = asked["rules"]
     elif found and method == "PUT" and not found[2]:
         sent = fields(words)
-        kinds = [value for key, value in sent if key == "reviewers[][type]"]
-        numbers = [int(value) for key, value in sent if key == "reviewers[][id]"]
-        reviewers = [{"type": k, "reviewer": {"id": n}} for k, n in zip(kinds, numbers, strict=True)]
+        given = listed(sent, "reviewers")
+        if any(set(one) != {"type", "id"} for one in given):
+            return fail("gh: Invalid request. (HTTP 422)")
+        reviewers = [{"type": one["type"], "reviewer": {"id": int(one["id"])}} for one in given]
         rule = {"type": "required_reviewers", "reviewers": reviewers}
         custom = ("deployment_branch_policy[custom_branch_policies]", "true") in sent
         about = {

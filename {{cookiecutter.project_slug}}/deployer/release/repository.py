@@ -97,7 +97,8 @@ def _environment(repository: str, name: str, found: Environment | None) -> list[
             *(("-F", "prevent_self_review=true") if kept.prevents_self_review else ()),
         ]
         for kind, identifier in kept.reviewers:
-            fields += ["-f", f"reviewers[][type]={kind}", "-F", f"reviewers[][id]={identifier}"]
+            # Both by -F: gh puts all fields of -f before those of -F, and the pairs would fall apart.
+            fields += ["-F", f"reviewers[][type]={kind}", "-F", f"reviewers[][id]={identifier}"]
         does = f"make environment {name}" if found is None else f"close environment {name} to other branches"
         made.append(Call(does, ("api", "--silent", "-X", "PUT", path, *fields)))
     branches = found.branches if found and found.branches is not None else ()

@@ -117,9 +117,11 @@ def api(state: State, words: list[str]) -> Any:
     parser.add_argument("--paginate", action="store_true")
     for names, is_typed in ((("--field", "-F"), True), (("--raw-field", "-f"), False)):
         kind = functools.partial(_field, is_typed)
-        parser.add_argument(*names, action="append", dest="fields", default=[], type=kind)
+        parser.add_argument(
+            *names, action="append", dest="typed" if is_typed else "raw", default=[], type=kind
+        )
     given = parser.parse_args(words[1:])
-    body = json.loads(_text(given.input)) if given.input else _fields(given.fields)
+    body = json.loads(_text(given.input)) if given.input else _fields(given.raw + given.typed)
     method = given.method or ("POST" if body else "GET")
     path, _, query = given.path.lstrip("/").partition("?")
     path = path.replace("{owner}", state["owner"]).replace("{repo}", state["name"])
@@ -148,7 +150,10 @@ def _field(is_typed: bool, text: str) -> tuple[str, Any]:
 
 
 def _fields(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Put fields such as `a[b]` and `a[][b]` together as gh does, in their order."""
+    """Put fields such as `a[b]` and `a[][b]` together as gh does: those of `-f` before those of `-F`.
+
+    Source: https://github.com/cli/cli (pkg/cmd/api/fields.go, parseFields)
+    """
     body: dict[str, Any] = {}
     for key, found in fields:
         first, *inner = [part for part in re.split(r"[\[\]]+", key) if part]

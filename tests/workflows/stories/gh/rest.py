@@ -85,6 +85,8 @@ def _environments(state: State, method: str, found: re.Match[str], body: dict[st
             )
         if policy and policy["protected_branches"]:
             raise Refused("protected_branches is not played")
+        if any(set(each) != {"type", "id"} for each in body.get("reviewers") or []):
+            raise Refused("HTTP 422: Invalid request. A reviewer has a type and an id")
         # As on GitHub, what the request leaves out is gone.
         kept["branches"] = (kept["branches"] or []) if policy else None
         kept["reviewers"] = body.get("reviewers") or []
