@@ -6,7 +6,7 @@ import pytest
 from cfnlint.api import lint_file
 from cfnlint.config import ManualArgs
 
-from rules.templates import INFRA, Template, grants, parse, text
+from rules.templates import INFRA, Template, grants, parse, resources, text
 
 NAME = "codedeploy.yaml"
 OURS = "${Name}-${Environment}"
@@ -21,6 +21,21 @@ def template() -> Template:
 def test_lint_clean() -> None:
     """Nothing is found by cfn-lint, informational rules included."""
     assert [str(found) for found in lint_file(INFRA / NAME, ManualArgs(include_checks=["I"]))] == []
+
+
+def test_names_of_roles_fit(template: Template) -> None:
+    """With the longest name and region a role's name has at most 64 characters."""
+    longest = {
+        "Name": "n" * template["Parameters"]["Name"]["MaxLength"],
+        "Environment": "production",
+        "AWS::Region": "ap-northeast-1",
+    }
+    for role in resources(template, "AWS::IAM::Role").values():
+        name = role["RoleName"]["Fn::Sub"]
+        for parameter, value in longest.items():
+            name = name.replace(f"${{{parameter}}}", value)
+        assert len(name) <= 64
+    assert len(longest["Name"]) == 29
 
 
 def test_rights_are_listed(template: Template) -> None:
