@@ -36,6 +36,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
     ),
     "read where a change set itself is refused: CloudFormation names the resources by an operation of its own": (
         "deploy: cloudformation:DescribeEvents on stack/NAME/*",
+        "deploy: cloudformation:DescribeEvents on changeSet/NAME-*/*",
     ),
     "asked in what a person may wish of a rollout but no recording wished: to resume it, to wake a version": (
         "rollback: lambda:GetFunctionConfiguration on function:NAME",

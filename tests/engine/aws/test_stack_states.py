@@ -124,6 +124,16 @@ def test_cloudformation_acts_with_the_stack_role(stack, stub, exists):
     assert stack.propose("template", {}, exists=exists, role_arn=role)
 
 
+def test_a_change_set_is_named_after_its_stack(stack, stub):
+    """The deploy role may ask a change set why it was refused only where it is called after the role's own stack."""
+    expected = dict.fromkeys(
+        ("StackName", "ChangeSetType", "TemplateBody", "Parameters", "Capabilities"), ANY
+    )
+    stub.add_response("create_change_set", CREATED, {**expected, "ChangeSetName": "s-1763712000000"})
+    stub.add_response("describe_change_set", {"Status": "CREATE_COMPLETE"})
+    assert stack.propose("template", {}, exists=True)
+
+
 def test_early_validation_is_asked_for_its_reason(stack, stub):
     """A change set that validation refuses shows resource, reason and place, and is discarded; warnings are not."""
     stub.add_response("create_change_set", CREATED)

@@ -96,7 +96,8 @@ class Stack:
         Raises DeployerError when the template or a parameter is refused; exit 5 when the stack itself is in
         a state in which it takes no change.
         """
-        name = f"deployer-{int(self._clock.now() * 1000)}"
+        # After the stack: a right to a change set can name nothing else of it.
+        name = f"{self.name}-{int(self._clock.now() * 1000)}"
         options: Any = {"RoleARN": role_arn} if role_arn else {}
         if not exists:
             options["OnStackFailure"] = "DELETE"

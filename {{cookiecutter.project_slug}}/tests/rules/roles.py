@@ -23,6 +23,7 @@ FUNCTION, GUARD, DRIVER = (
 )
 IMAGES = "arn:${AWS::Partition}:ecr:REGION:${RegistryAccount}:repository/NAME"
 STACK = "cloudformation:stack/NAME-ENV/*"
+CHANGE_SETS = "cloudformation:changeSet/NAME-ENV-*/*"
 CANARY = "cloudwatch:alarm:NAME-ENV-canary-*"
 TOPIC, QUEUE = "sns:NAME-ENV-rollouts", "sqs:NAME-ENV-failures"
 ROLES = {who: f"iam:role/NAME-ENV-{who}-REGION" for who in ("function", "guard", "rollout")}
@@ -80,6 +81,7 @@ ALLOWED: dict[str, tuple[Row, ...]] = {
             (STACK,),
             "",
         ),
+        ("cloudformation:DescribeEvents", (CHANGE_SETS,), ""),
         ("iam:PassRole", ("StackRole.Arn",), _passed_to("cloudformation")),
     ),
     "PlanRole": (
