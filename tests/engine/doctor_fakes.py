@@ -82,7 +82,7 @@ class Whole(FakeAccount):
         about = {"GitHubSubject": "repo:acme@7/resizer@42", "GitHubRepositoryId": "42"}
         for part in bootstrap.parts(config, ACCOUNT):
             values = bootstrap.parameters(config, part, ACCOUNT, about, self.provider_arn)
-            template = sources.bootstrap(root) if part.environment else sources.registry(root)
+            template = sources.bootstrap(root) if part.environment else sources.registry(root, config)
             self.stacks[part.stack_name(config)] = FakeStack(template, values)
         self.stacks[FUNCTION] = FakeStack({"Outputs": {}}, {})
 

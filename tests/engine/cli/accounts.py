@@ -27,9 +27,23 @@ class FakeStack:
     status: str = "CREATE_COMPLETE"
 
 
+def _names(template: dict[str, Any]) -> list[str]:
+    """Return what CloudFormation takes over by: kept repositories whose name is no reference."""
+    return [
+        about["Properties"]["RepositoryName"]
+        for about in template["Resources"].values()
+        if about["Type"] == "AWS::ECR::Repository"
+        and about.get("DeletionPolicy") in ("Retain", "RetainExceptOnCreate")
+        and isinstance(about["Properties"]["RepositoryName"], str)
+    ]
+
+
 @dataclass
 class FakeAccount:
-    """One account; `executed` are the stacks that were changed, in order, `asked` the change sets made."""
+    """One account; `executed` are the stacks that were changed, in order, `asked` the change sets made.
+
+    `repositories` are in it without a stack; `taken_over` are those that a change set imports.
+    """
 
     account: str = "111111111111"
     region: str = "eu-west-1"
@@ -39,6 +53,8 @@ class FakeAccount:
     pending: dict[str, FakeStack] = field(default_factory=dict)
     fails: dict[str, str] = field(default_factory=dict)
     iam_is_denied: bool = False
+    repositories: tuple[str, ...] = ()
+    taken_over: list[str] = field(default_factory=list)
 
     @property
     def provider_arn(self) -> str:
@@ -103,6 +119,8 @@ class FakeAccount:
         values = {one["ParameterKey"]: one["ParameterValue"] for one in Parameters}
         template = json.loads(TemplateBody)
         assert set(values) == set(template["Parameters"])
+        if about.get("ImportExistingResources"):
+            self.taken_over = [name for name in _names(template) if name in self.repositories]
         self.pending[StackName] = FakeStack(template, values)
         return {"Id": StackName, "StackId": f"{StackName}#1"}
 

@@ -500,6 +500,13 @@ def test_what_github_refuses_is_left_to_do_by_hand(
     assert github["variables"][""]["AWS_PUSH_ROLE_ARN"]
 
 
+def test_a_kept_repository_is_taken_over(github: GitHub, bootstrap: Run) -> None:
+    """A repository that outlived its stack becomes the new stack's: its name stands in the template, not a reference."""
+    account = FakeAccount(repositories=("resizer",))
+    assert bootstrap(account, "--yes") == Exit.DONE
+    assert account.taken_over == ["resizer"]
+
+
 def test_an_open_environment_is_closed_and_keeps_its_reviewers(github: GitHub, bootstrap: Run) -> None:
     """An environment that any branch may use is closed to others; who reviews, and who waits, stays."""
     reviewers = [{"type": "Team", "reviewer": {"id": 5}}, {"type": "User", "reviewer": {"id": 6}}]

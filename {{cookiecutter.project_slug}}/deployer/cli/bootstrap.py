@@ -88,7 +88,8 @@ def _propose(
     planned, proposals = "", list[Proposal]()
     for part in parts:
         name = merge.BOOTSTRAP if part.environment else merge.REGISTRY
-        template = sources.bootstrap(context.root) if part.environment else sources.registry(context.root)
+        root, config = context.root, context.config
+        template = sources.bootstrap(root) if part.environment else sources.registry(root, config)
         stack = Stack(aws.cloudformation, part.stack_name(context.config), context.clock)
         state = stack.read()
         provider = pure.provider(state, existing, planned=planned)

@@ -71,8 +71,8 @@ def _part(place: Place, part: Part, subject: Subject | None) -> Iterator[Line]:
 
 
 def _rights(place: Place, part: Part, state: StackState) -> Iterator[Line]:
-    root = place.context.root
-    template = sources.bootstrap(root) if part.environment else sources.registry(root)
+    root, config = place.context.root, place.context.config
+    template = sources.bootstrap(root) if part.environment else sources.registry(root, config)
     values = {
         **state.parameters,
         "AWS::Partition": place.holder.partition,

@@ -65,6 +65,19 @@ def bootstrap(template: Template, permissions: Permissions) -> Template:
     return merged
 
 
+def registry(template: Template, config: Config) -> Template:
+    """Return the registry's template with the repository's name in it, where the template refers to it.
+
+    CloudFormation takes a kept repository over only when its name stands in the template itself.
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
+    """
+    merged = copy.deepcopy(template)
+    repository = _properties(merged, "Repository", REGISTRY)
+    if repository.get("RepositoryName") == {"Ref": "FunctionName"}:
+        repository["RepositoryName"] = config.function.name
+    return merged
+
+
 def _within_the_account(statement: dict[str, Any]) -> dict[str, Any]:
     """Return what a statement allows in the stack's own account; one that names an account is left as it is.
 

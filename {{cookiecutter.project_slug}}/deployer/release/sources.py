@@ -27,9 +27,9 @@ def bootstrap(root: Path) -> Template:
     return merge.bootstrap(_template(root, merge.BOOTSTRAP), _permissions(root))
 
 
-def registry(root: Path) -> Template:
+def registry(root: Path, config: Config) -> Template:
     """Return the template of the image repository. Raises DeployerError (exit 2) when it cannot be used."""
-    return _template(root, merge.REGISTRY)
+    return merge.registry(_template(root, merge.REGISTRY), config)
 
 
 def check(root: Path, config: Config) -> None:
@@ -37,7 +37,7 @@ def check(root: Path, config: Config) -> None:
     for environment in ("staging", "production"):
         templates.render(desired(root, config, environment).template, name=merge.SERVICE)
     templates.render(bootstrap(root), name=merge.BOOTSTRAP)
-    templates.render(registry(root), name=merge.REGISTRY)
+    templates.render(registry(root, config), name=merge.REGISTRY)
 
 
 def _template(root: Path, name: str) -> Template:
