@@ -174,6 +174,17 @@ def test_validation_while_it_is_carried_out_is_asked_too(stack, stub):
     assert caught.value.found == SAID
 
 
+@pytest.mark.parametrize("status", ["CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"])
+def test_a_change_ends_well(stack, stub, status):
+    """A stack that was made, changed, or took over what existed is read at once."""
+    found = {"StackName": "s", "CreationTime": 0, "StackStatus": status}
+    stub.add_response("execute_change_set", {})
+    stub.add_response("describe_stacks", {"Stacks": [found]})
+    stub.add_response("describe_stacks", {"Stacks": [found]})
+    stub.add_response("get_template", {"TemplateBody": "{}"})
+    assert stack.execute(ChangeSet(CHANGE_SET, STACK_ID, ()), say=lambda _: None).status == status
+
+
 def test_what_a_deleted_stack_left_behind_is_told(stack, stub):
     """What CloudFormation retained when it deleted a first stack is named with the command that removes it."""
     rows = (

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _POLL_S = 2.0
 _TIMEOUT_S = 1800.0
 _DELETION_STARTS_WITHIN_S = 60.0
+# The last when a change set took over a resource that existed.
+_ENDS = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "IMPORT_COMPLETE")
 _DELETION_ENDS = {
     "DELETE_COMPLETE": "failed and was deleted",
     "DELETE_FAILED": "failed and could not be deleted",
@@ -195,7 +197,7 @@ class Stack:
             if status != told:
                 say(f"stack {self.name}: {status}")
                 told, told_s = status, waited_s
-            if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"):
+            if status in _ENDS:
                 state = self.read()
                 if state is not None:
                     return state
