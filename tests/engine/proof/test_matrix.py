@@ -54,6 +54,7 @@ def test_a_fault_at_any_moment_of_the_long_plan(scenario: Scenario):
     assert Explorer(scenario).explore(1).runs > 300
 
 
+@pytest.mark.long
 def test_two_faults_at_any_two_moments():
     """Every pair of faults at every pair of moments, for a version that has to go back."""
     scenario = next(s for s in of(STANDARD, "standard") if s.name == "standard, broken")
