@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmarks.rules import STARTS, minutes_of
 from benchmarks.traffic import RAMP, Case, Poisson, simulate
-from deployer.judge.absolute import Trace
 from deployer.judge.counts import RolloutSoFar
+from deployer.judge.eprocess import Trace
 from deployer.judge.evidence import judge
 from deployer.model import GateSettings
 

@@ -9,6 +9,7 @@ import pytest
 from deployer.aws.errors import Unavailable
 from deployer.canary.decision import Promote, SetWeight
 from deployer.canary.moves import write_for
+from deployer.judge.counts import Block
 from deployer.model import AlarmState, GateSettings, Outcome, RolloutPlan, Step
 from deployer.rollout.gate import Gate, Probe
 from engine.around import PROBE
@@ -141,3 +142,30 @@ def test_a_tick_with_probes_stays_within_six_calls(clock):
         look(gate, aws, clock)
         assert len(aws.calls) - before <= 5
         clock.sleep(15)
+
+
+RUNS = tuple(Block(9000, 90 if place % 9 == 0 else 0) for place in range(7 * 24 * 4))
+
+
+@pytest.mark.parametrize(("week", "is_failed"), [(Traffic().week, True), (RUNS, False)], ids=["calm", "runs"])
+def test_errors_of_the_canary_are_judged_by_last_week(clock, week, is_failed):
+    """The same errors fail a canary after a calm week, and prove nothing where errors come in runs of ninety."""
+    aws = begun(clock, traffic=Traffic(errors={"42": 0.1}, week=week))
+    gate = Gate(GateSettings(), ("errors",))
+    clock.sleep(400)
+    found = look(gate, aws, clock)
+    assert (Outcome.FAIL in outcomes(found)) is is_failed
+    resumed = look(Gate(GateSettings(), ("errors",)), aws, clock)
+    assert resumed == found, "whoever resumes judges otherwise"
+
+
+def test_a_week_that_came_late_costs_no_seventh_call(clock):
+    """While the week before could not be read no probe is sent; the tick that reads it has six calls at most."""
+    aws, gate = begun(clock), Gate(SETTINGS, ("errors",), probe=Probe(15, PROBE))
+    aws.given_failure(4, Unavailable("throttled"))  # after GetAlias, DescribeAlarms and the hour
+    assert outcomes(look(gate, aws, clock)) == [Outcome.UNMEASURABLE]
+    clock.sleep(15)
+    aws.calls.clear()
+    look(gate, aws, clock)
+    assert "Invoke" not in aws.calls
+    assert len(aws.calls) <= 5, "a write is the sixth"

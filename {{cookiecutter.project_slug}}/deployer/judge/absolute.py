@@ -9,31 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from deployer.judge import eprocess
 from deployer.judge import sentences as say
-from deployer.judge.counts import Counts, Minute, RolloutSoFar
-from deployer.judge.eprocess import Point, Share
+from deployer.judge.counts import TRAFFIC, Counts, Minute, RolloutSoFar
+from deployer.judge.eprocess import Share, Trace
 from deployer.model import GateSettings, Outcome, Verdict
 
 GUARD = "error rate"
-TRAFFIC = "traffic"
 MIN_BAD_MINUTES = 2
 GUARD_SHARE = 0.1  # of the errors' alpha; at more than half of the traffic, data is what there is enough of
-
-
-@dataclass(frozen=True)
-class Trace:
-    """One test's evidence over time, to draw: it can fail once `log_e` reaches `limit` (both in nats).
-
-    `failed_at` is the start of the minute (seconds since the epoch) that made it fail, None if it did not.
-    """
-
-    metric: str
-    points: tuple[Point, ...]
-    limit: float
-    failed_at: int | None = None
 
 
 def guarded(minutes: Sequence[Minute], rollout: RolloutSoFar) -> dict[int, Counts]:

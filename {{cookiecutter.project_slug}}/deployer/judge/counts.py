@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 BLOCK_S = 900
+TRAFFIC = "traffic"  # the source of calls that are the users' own
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Minute:
     at: int
     canary: Counts
     stable: Counts
-    source: str = "traffic"
+    source: str = TRAFFIC
 
 
 @dataclass(frozen=True)

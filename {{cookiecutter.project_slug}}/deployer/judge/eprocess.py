@@ -78,6 +78,19 @@ class Point:
     since: float
 
 
+@dataclass(frozen=True)
+class Trace:
+    """One test's evidence over time, to draw: it can fail once `log_e` reaches `limit` (both in nats).
+
+    `failed_at` is the start of the minute (seconds since the epoch) that made it fail, None if it did not.
+    """
+
+    metric: str
+    points: tuple[Point, ...]
+    limit: float
+    failed_at: int | None = None
+
+
 def start_weight(number: int) -> float:
     """Return the weight of the `number`-th start (from 1); all of them together have weight 1."""
     return 1.0 / (number * (number + 1))

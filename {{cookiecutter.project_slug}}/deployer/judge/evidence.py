@@ -31,9 +31,9 @@ from operator import add
 
 from deployer.judge import absolute, eprocess, strata
 from deployer.judge import sentences as say
-from deployer.judge.absolute import GUARD_SHARE, MIN_BAD_MINUTES, Trace
-from deployer.judge.counts import Minute, RolloutSoFar
-from deployer.judge.eprocess import Point, Share
+from deployer.judge.absolute import GUARD_SHARE, MIN_BAD_MINUTES
+from deployer.judge.counts import TRAFFIC, Minute, RolloutSoFar
+from deployer.judge.eprocess import Point, Share, Trace
 from deployer.judge.sentences import Totals
 from deployer.judge.strata import Stratum
 from deployer.model import GateSettings, Outcome, Verdict
@@ -109,7 +109,7 @@ def closed(
     horizon = now - 60 - settings.settle_s - rollout.p99_duration_s
     first = rollout.starts[0].at
     # The answers to probes are read as they come; only the minute must be over.
-    ends = {absolute.TRAFFIC: horizon}
+    ends = {TRAFFIC: horizon}
     over = now - 60
     found = [m for m in minutes if first - 60 < m.at <= ends.get(m.source, over)]
     return tuple(sorted(found, key=lambda m: (m.at, m.source)))
@@ -135,7 +135,7 @@ def _tests(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSo
         for source in sorted({m.source for m in compared})
     }
     shares = tuple(
-        _exact(row, phi if source == absolute.TRAFFIC else 1.0)
+        _exact(row, phi if source == TRAFFIC else 1.0)
         for source, rows in by_source.items()
         for row in strata.pooled(rows, starts)
     )
@@ -226,7 +226,7 @@ def _blindness(
     """
     if rollout.read_at is None or now - rollout.read_at > settings.stale_after_s:
         return say.not_read(rollout, now)
-    traffic = [m for m in minutes if m.source == absolute.TRAFFIC and m.canary.calls + m.stable.calls]
+    traffic = [m for m in minutes if m.source == TRAFFIC and m.canary.calls + m.stable.calls]
     step = rollout.current
     stable = sum(m.stable.calls for m in traffic if m.at >= step.at)
     expected = stable * step.weight_pct / (100 - step.weight_pct) if step.weight_pct < 100 else 0.0

@@ -9,9 +9,9 @@ from deployer.aws.errors import Unavailable
 from deployer.aws.metrics import Baseline
 from deployer.config import Environment
 from deployer.judge import evidence
-from deployer.judge.absolute import Trace
 from deployer.judge.counts import Counts, Dispersion, Minute, RolloutSoFar, StepStart
 from deployer.judge.dispersion import dispersion
+from deployer.judge.eprocess import Trace
 from deployer.model import AliasState, Evidence, GateSettings, Outcome, RolloutPlan, Strength, Verdict
 
 
@@ -90,8 +90,8 @@ class Gate:
         )
         so_far = RolloutSoFar(marker.from_version, marker.to_version, starts, self.read_at)
         try:
-            # The first look reads the hour before instead of probing: six calls in a tick are the limit.
-            if self.probe is not None and self._baseline is not None and not plan.is_bake(marker.step):
+            # Until hour and week before are read they are, instead of probing: a tick has six calls at most.
+            if self.probe is not None and self._dispersion is not None and not plan.is_bake(marker.step):
                 self.probe.ask(aws, marker.from_version, marker.to_version, now)
             baseline = self._baseline_of(aws, marker.from_version, marker.starts[0])
             runs = self._dispersion_of(aws, plan, marker.starts[0])
