@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -100,16 +99,5 @@ def as_role(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch, role: str, environment: str, *command: str
 ) -> int:
     """Run one command of the deployer as a job's role, in the current folder; return its exit code."""
-    keys = deployed.job(role, environment)("sts")._request_signer._credentials
-    for name in [name for name in os.environ if name.startswith(("AWS_", "GITHUB_", "ACTIONS_"))]:
-        monkeypatch.delenv(name)
-    for name, value in (
-        ("AWS_ENDPOINT_URL", deployed.here.aws.endpoint),
-        ("AWS_ACCESS_KEY_ID", keys.access_key),
-        ("AWS_SECRET_ACCESS_KEY", keys.secret_key),
-        ("AWS_SESSION_TOKEN", keys.token),
-        ("AWS_CONFIG_FILE", os.devnull),
-        ("AWS_SHARED_CREDENTIALS_FILE", os.devnull),
-    ):
-        monkeypatch.setenv(name, value)
+    deployed.here.become(deployed.job(role, environment), monkeypatch)
     return main(list(command))

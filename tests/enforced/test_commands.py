@@ -51,18 +51,7 @@ def run(here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
         session = here.assume(
             f"arn:aws:iam::000000000000:role/{NAME}-{role}-{REGION}", environment=environment, **claims
         )
-        keys = session("sts")._request_signer._credentials
-        for name in [name for name in os.environ if name.startswith(("AWS_", "GITHUB_", "ACTIONS_"))]:
-            monkeypatch.delenv(name)
-        for name, value in (
-            ("AWS_ENDPOINT_URL", here.aws.endpoint),
-            ("AWS_ACCESS_KEY_ID", keys.access_key),
-            ("AWS_SECRET_ACCESS_KEY", keys.secret_key),
-            ("AWS_SESSION_TOKEN", keys.token),
-            ("AWS_CONFIG_FILE", os.devnull),
-            ("AWS_SHARED_CREDENTIALS_FILE", os.devnull),
-        ):
-            monkeypatch.setenv(name, value)
+        here.become(session, monkeypatch)
         return main(list(command))
 
     return as_role

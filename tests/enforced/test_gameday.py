@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -85,18 +84,7 @@ def play(here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
     monkeypatch.chdir(tmp_path)
     claims = {"sub": f"{GITHUB['GitHubSubject']}:environment:staging-gameday", "repository_id": "456"}
     session = here.assume(f"arn:aws:iam::{ACCOUNT}:role/{ROLE}", environment="staging-gameday", **claims)
-    keys = session("sts")._request_signer._credentials
-    for name in [name for name in os.environ if name.startswith(("AWS_", "GITHUB_", "ACTIONS_"))]:
-        monkeypatch.delenv(name)
-    for name, value in (
-        ("AWS_ENDPOINT_URL", here.aws.endpoint),
-        ("AWS_ACCESS_KEY_ID", keys.access_key),
-        ("AWS_SECRET_ACCESS_KEY", keys.secret_key),
-        ("AWS_SESSION_TOKEN", keys.token),
-        ("AWS_CONFIG_FILE", os.devnull),
-        ("AWS_SHARED_CREDENTIALS_FILE", os.devnull),
-    ):
-        monkeypatch.setenv(name, value)
+    here.become(session, monkeypatch)
     clock = CompressedClock.starting_now(SPEED)
 
     def connected(config: Config, environment: str) -> Aws:

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from deployer.aws.stack import Stack
 from deployer.clock import SystemClock
 from deployer.errors import DeployerError
 from enforced.conftest import Deployed, role_arn
+from enforced.worlds import ACCOUNT, REGION
 from infra.conftest import NAME, SERVICE_BODY, SERVICE_PARAMETERS
 
 TEMPLATE: dict[str, Any] = json.loads(SERVICE_BODY)
@@ -98,3 +100,23 @@ def test_a_resource_without_its_right_is_denied_by_name(deployed: Deployed) -> N
     assert "sqs:CreateQueue" in said
     assert f":{STACK}-orders" in said
     assert stack.read() is None
+
+
+def test_a_change_set_by_its_arn_is_no_stack(deployed: Deployed) -> None:
+    """Its events are a right to the change set, as in AWS: the deploy role has its own ones', and no other's."""
+    client = deployed.job("staging-deploy", "staging")("cloudformation")
+    refused = {}
+    for environment in ("staging", "production"):
+        arn = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:changeSet/{NAME}-{environment}-1/a"
+        since = len(deployed.here.aws.decisions())
+        try:
+            client.describe_events(ChangeSetName=arn)
+            refused[environment] = ""
+        except ClientError as error:
+            refused[environment] = error.response["Error"]["Code"]
+        [asked] = [
+            d for d in deployed.here.aws.decisions()[since:] if d.action == "cloudformation:DescribeEvents"
+        ]
+        assert asked.resource == arn
+    assert "AccessDenied" not in refused["staging"]
+    assert refused["production"].startswith("AccessDenied")

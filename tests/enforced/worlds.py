@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
+import pytest
 from botocore.config import Config
 from testbed.local_aws import LocalAws, running
 from testbed.roles import Roles
@@ -90,6 +92,21 @@ class World:
     def admin(self) -> Client:
         """Make clients of the administrator."""
         return self.client(*self.aws.credentials)
+
+    def become(self, session: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let what runs from here on have that session, and nothing else of AWS or GitHub."""
+        keys = session("sts")._request_signer._credentials
+        for name in [name for name in os.environ if name.startswith(("AWS_", "GITHUB_", "ACTIONS_"))]:
+            monkeypatch.delenv(name)
+        for name, value in (
+            ("AWS_ENDPOINT_URL", self.aws.endpoint),
+            ("AWS_ACCESS_KEY_ID", keys.access_key),
+            ("AWS_SECRET_ACCESS_KEY", keys.secret_key),
+            ("AWS_SESSION_TOKEN", keys.token),
+            ("AWS_CONFIG_FILE", os.devnull),
+            ("AWS_SHARED_CREDENTIALS_FILE", os.devnull),
+        ):
+            monkeypatch.setenv(name, value)
 
     def unique(self, word: str) -> str:
         """Return a name nobody else has."""
