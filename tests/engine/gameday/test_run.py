@@ -19,6 +19,7 @@ from deployer.gameday.run import How, run
 from deployer.model import AlarmState, AliasWrite
 from deployer.report.console import Output
 from deployer.rollout import preflight
+from deployer.rollout.guard import BAD_MINUTES, EVALUATED_MINUTES
 from engine.gameday.staging import (
     DESCRIPTION,
     FUNCTION,
@@ -69,6 +70,19 @@ def test_each_line_acts_by_itself(tmp_path: Path) -> None:
         ("driver", "v42 se"),
         ("somebody else", "guard:"),
     ]
+
+
+def test_the_guard_is_not_faster_by_chance(tmp_path: Path) -> None:
+    """While the gate is tried the alarm waits as long as the trial; the guard's own is the one a release has."""
+    aws = Staging()
+    put: list[tuple[int, int]] = []
+    aws.cloudwatch.break_alarm = lambda alarms, name: put.append(
+        (alarms[name]["DatapointsToAlarm"], alarms[name]["EvaluationPeriods"])
+    )
+    play(tmp_path, aws)
+    gate, guard = put
+    assert gate == (14, 15) == (plans.TRIALS[0].within_s // 60 - 1, plans.TRIALS[0].within_s // 60)
+    assert guard == (BAD_MINUTES, EVALUATED_MINUTES)
 
 
 def test_it_says_what_it_lost(tmp_path: Path) -> None:

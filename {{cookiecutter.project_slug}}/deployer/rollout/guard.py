@@ -52,11 +52,16 @@ def alarm_name(function_name: str, version: str) -> str:
 
 @dataclass(frozen=True)
 class Guard:
-    """The alarms of one function's canaries; `topic_arn` is what they publish to."""
+    """The alarms of one function's canaries; `topic_arn` is what they publish to.
+
+    An alarm fires when `bad_minutes` of `evaluated_minutes` in a row are bad.
+    """
 
     client: CloudWatchClient
     function_name: str
     topic_arn: str
+    evaluated_minutes: int = EVALUATED_MINUTES
+    bad_minutes: int = BAD_MINUTES
 
     def alarm_name(self, version: str) -> str:
         """Return the name by which the guard function knows the version."""
@@ -84,8 +89,8 @@ class Guard:
                 Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
                 Statistic="Sum",
                 Period=MINUTE_S,
-                EvaluationPeriods=EVALUATED_MINUTES,
-                DatapointsToAlarm=BAD_MINUTES,
+                EvaluationPeriods=self.evaluated_minutes,
+                DatapointsToAlarm=self.bad_minutes,
                 Threshold=threshold(before),
                 ComparisonOperator="GreaterThanOrEqualToThreshold",
                 TreatMissingData="missing",
