@@ -33,6 +33,14 @@ class RolloutState(Enum):
     ROLLED_BACK = "rolled-back"  # all traffic is on the version that was stable before
 
 
+class Ends(Enum):
+    """What ends a place of a rollout, besides its own length."""
+
+    TIME = "time"  # over after bake_s judged seconds
+    SHOWN = "shown"  # over as soon as a canary that fails every call would have been found
+    SIMILAR = "similar"  # over as soon as the canary is at most goal_pct points worse
+
+
 class OnLowTraffic(Enum):
     """What follows when a step was extended and there is still too little data to judge by."""
 
@@ -51,10 +59,16 @@ class OnSlow(Enum):
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a rollout: the canary's share of traffic (1-99), and how long it is watched there."""
+    """One place of a rollout: the canary's share of traffic (0.1-99.9), and how long it is judged there.
 
-    weight_pct: int
+    `bake_s` are judged seconds, whole minutes; where something else ends the place they are its longest.
+    `goal_pct` is the difference, in percentage points, that ends a place which ends on SIMILAR.
+    """
+
+    weight_pct: float
     bake_s: int
+    ends: Ends = Ends.TIME
+    goal_pct: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,8 @@ class RolloutPlan:
     `is_begun` is True once this rollout has written to the alias: what it then no longer finds there was
     ended by somebody else, and is not begun again. `known` is what the alias showed of it last.
     `skip_reason` is why a person lets it begin behind its last step, a hotfix; empty when it takes its steps.
+    `armed_s` is for how long the canary's alarm stays armed once it is done. `proves` is False where the
+    function's traffic can prove nothing, which is said before and after.
     """
 
     id: str
@@ -81,6 +97,8 @@ class RolloutPlan:
     is_begun: bool = False
     known: Known | None = None
     skip_reason: str = ""
+    armed_s: int = 3600
+    proves: bool = True
 
     @property
     def exposure_min(self) -> float:
@@ -98,13 +116,19 @@ class RolloutPlan:
         return step > len(self.steps)
 
 
+def percent(share: float) -> float:
+    """Return a share of 0-1 as a percentage: three decimals, and an integer where it is one."""
+    found = round(share * 100, 3)
+    return int(found) if found == int(found) else found
+
+
 @dataclass(frozen=True)
 class Routing:
     """Where an alias sends traffic. `weight_pct` is the canary's share; 0 when there is no canary."""
 
     stable: str
     canary: str | None = None
-    weight_pct: int = 0
+    weight_pct: float = 0
 
 
 @dataclass(frozen=True)
@@ -177,17 +201,26 @@ class AliasWrite:
     version: str
     description: str
     canary: str | None = None
-    weight_pct: int = 0
+    weight_pct: float = 0
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known about the canary now; `blind_s` is for how long AWS has not answered."""
+    """What is known about the canary now; `blind_s` is for how long AWS has not answered.
+
+    Of the present place: `judged_s` are its judged seconds, `has_shown` tells whether a canary that fails
+    every call would have been found, `gap_pct` is by how many percentage points the canary is worse at most.
+    `holds` are the causes of a pause, of `slow`, `throttles` and `blind`, that are not over.
+    """
 
     alarms: Mapping[str, AlarmReading] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] = ()
     blind_s: float = 0.0
     strengths: tuple[Strength, ...] = ()
+    judged_s: int = 0
+    has_shown: bool = False
+    gap_pct: float | None = None
+    holds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

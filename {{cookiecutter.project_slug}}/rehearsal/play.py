@@ -109,7 +109,7 @@ class Scene:
         marker = markers.parse(self.watch.description)[1]
         return marker.why if marker else ""
 
-    def weight_pct(self) -> int:
+    def weight_pct(self) -> float:
         """Return the canary's share of the traffic, 0 without one."""
         return round(self.watch.route.share * 100) if self.watch.route else 0
 

@@ -18,7 +18,7 @@ from deployer.aws.stack import ChangeSet, Stack
 from deployer.clock import SystemClock
 from deployer.config import parse
 from deployer.errors import DeployerError
-from deployer.model import AlarmReading, AlarmState, AliasWrite, Routing
+from deployer.model import AlarmReading, AlarmState, AliasWrite, Routing, percent
 from engine.fakes import VirtualClock
 
 FN = "image-resizer-production"
@@ -431,3 +431,10 @@ errors_from = "app"
     settings = parse(text)
     assert connect(settings, "production").metrics()._counts_failures
     assert not connect(settings, "staging").metrics()._counts_failures
+
+
+@pytest.mark.parametrize(("share", "weight_pct"), [(0.1, 10), (0.001, 0.1), (0.145, 14.5), (0.95, 95)])
+def test_a_weight_is_read_as_a_fraction_of_a_percent(share, weight_pct):
+    """Lambda's weights are shares; a fraction of a percent survives, and a whole percentage stays whole."""
+    assert percent(share) == weight_pct
+    assert type(percent(share)) is type(weight_pct)

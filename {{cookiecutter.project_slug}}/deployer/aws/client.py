@@ -26,7 +26,7 @@ from deployer.canary import marker
 from deployer.config import ALIAS
 from deployer.config import Config as DeployConfig
 from deployer.context import Context
-from deployer.model import AlarmReading, AliasState, AliasWrite, Routing
+from deployer.model import AlarmReading, AliasState, AliasWrite, Routing, percent
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -109,7 +109,7 @@ class Aws:
         description = found.get("Description", "")
         text, parsed = marker.parse(description)
         return AliasState(
-            routing=Routing(found["FunctionVersion"], canary, round(share * 100)),
+            routing=Routing(found["FunctionVersion"], canary, percent(share)),
             revision=found["RevisionId"],
             text=text,
             marker=parsed,

@@ -20,7 +20,7 @@ class SetWeight:
     """Give the canary the share of step `step` (from 1)."""
 
     step: int
-    weight_pct: int
+    weight_pct: float
     reason: str
 
 

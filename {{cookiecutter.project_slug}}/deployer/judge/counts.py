@@ -57,7 +57,7 @@ class StepStart:
     """When a step began (seconds since the epoch) and the canary's weight in it; 100 in the final bake."""
 
     at: float
-    weight_pct: int
+    weight_pct: float
 
 
 @dataclass(frozen=True)

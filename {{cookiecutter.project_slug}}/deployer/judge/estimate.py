@@ -42,7 +42,7 @@ class StepTraffic:
     Calls of its last minutes, unsettled when it ends, do not count towards that.
     """
 
-    weight_pct: int
+    weight_pct: float
     bake_s: int
     canary_calls: float
     is_enough: bool

@@ -75,7 +75,7 @@ class ClearWeights:
     """The alias shares its traffic although no rollout runs."""
 
     canary: str
-    weight_pct: int
+    weight_pct: float
 
 
 Action = CreateStack | UpdateStack | RepairFunction | UpdateCode | ReleaseVersion | ClearWeights

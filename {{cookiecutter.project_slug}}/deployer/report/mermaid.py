@@ -36,12 +36,12 @@ def weight_chart(ticks: Sequence[Tick], started_at: float) -> list[str]:
     ]
 
 
-def _weight_at(weights: Sequence[tuple[float, int]], minute: float) -> int:
+def _weight_at(weights: Sequence[tuple[float, float]], minute: float) -> float:
     """Return the weight that holds at a minute: that of the last tick until then, 0 before the first."""
     return next((weight for at, weight in reversed(weights) if at <= minute), 0)
 
 
-def _weight(tick: Tick) -> int:
+def _weight(tick: Tick) -> float:
     """Return the new version's share of the traffic after a tick, in per cent."""
     marker = tick.alias.marker
     target = marker.to_version if marker else None

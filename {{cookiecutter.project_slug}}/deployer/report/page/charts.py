@@ -57,7 +57,7 @@ def tone(event: Event) -> str:
 def _weight_track(act: Act, scale: Scale, new: str | None) -> Track:
     """Draw which share of the traffic the new version had."""
     shapes = [grid(level, TRACK_PX) for level in (0.0, 0.5, 1.0)]
-    spans: list[tuple[float, float, int]] = []
+    spans: list[tuple[float, float, float]] = []
     following = [sample.at for sample in act.samples[1:]] + [act.ended_at]
     for sample, until in zip(act.samples, following, strict=True):
         share = sample.share_pct(new)

@@ -20,10 +20,10 @@ class Sample:
     at: float
     stable: str
     canary: str | None
-    weight_pct: int
+    weight_pct: float
     alarms: Mapping[str, str] = field(default_factory=dict)
 
-    def share_pct(self, version: str | None) -> int:
+    def share_pct(self, version: str | None) -> float:
         """Return which share of the traffic goes to `version`."""
         if version is None:
             return 0
@@ -212,7 +212,7 @@ def _sample(record: Mapping[str, Any]) -> Sample:
         at=float(record["at"]),
         stable=str(record["stable"]),
         canary=str(record["canary"]) if record.get("canary") else None,
-        weight_pct=int(record.get("weight_pct") or 0),
+        weight_pct=record.get("weight_pct") or 0,
         alarms={str(name): str(state) for name, state in (record.get("alarms") or {}).items()},
     )
 
