@@ -17,7 +17,8 @@ from deployer.judge import eprocess
 from deployer.judge.absolute import error_limit
 from deployer.judge.counts import Counts, Dispersion, Minute, RolloutSoFar, StepStart
 from deployer.judge.eprocess import Share
-from deployer.judge.evidence import Judgement, closed, judge
+from deployer.judge.evidence import Judgement, judge
+from deployer.judge.places import closed
 from deployer.judge.sentences import number, rollouts
 from deployer.model import GateSettings, Outcome
 

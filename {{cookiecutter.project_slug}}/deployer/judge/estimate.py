@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from deployer.judge.absolute import GUARD_SHARE, MIN_BAD_MINUTES
+from deployer.judge.comparison import MIN_HITS
 from deployer.judge.counts import Dispersion
 from deployer.judge.eprocess import OMEGAS, start_weight
-from deployer.judge.evidence import MIN_HITS
 from deployer.model import GateSettings, RolloutPlan, Step
 
 LAG_MIN = 3.0
