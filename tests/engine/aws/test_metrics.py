@@ -166,12 +166,18 @@ def test_the_apps_own_failures_take_the_place_of_errors():
 
 
 def test_the_week_of_the_alias(cloudwatch):
-    """Calls and errors in quarters of an hour, whatever version, up to the last full hour ten minutes ago."""
+    """Each minute's calls, errors and throttles, whatever version, up to the last full hour ten minutes ago."""
     client, stub = cloudwatch
     hour = MINUTE // 3600 * 3600
     stub.add_response(
         "get_metric_data",
-        {"MetricDataResults": [series("calls", {hour - 900: 9.0}), series("errors", {hour - 900: 2.0})]},
+        {
+            "MetricDataResults": [
+                series("calls", {hour - 60: 9.0, hour - 900: 1.0}),
+                series("errors", {hour - 60: 2.0}),
+                series("throttles", {hour - 7 * 24 * 3600: 3.0}),
+            ]
+        },
         {
             "MetricDataQueries": [
                 {
@@ -185,11 +191,15 @@ def test_the_week_of_the_alias(cloudwatch):
                                 {"Name": "Resource", "Value": f"{FN}:live"},
                             ],
                         },
-                        "Period": 900,
+                        "Period": 60,
                         "Stat": "Sum",
                     },
                 }
-                for name, metric in (("calls", "Invocations"), ("errors", "Errors"))
+                for name, metric in (
+                    ("errors", "Errors"),
+                    ("throttles", "Throttles"),
+                    ("calls", "Invocations"),
+                )
             ],
             "StartTime": moment(hour - 7 * 24 * 3600),
             "EndTime": moment(hour),
@@ -197,9 +207,15 @@ def test_the_week_of_the_alias(cloudwatch):
         },
     )
     found = Metrics(client, FN).history(hour + 600)
-    assert (len(found), found[-1], found[0]) == (7 * 24 * 4, Block(9, 2), Block())
+    assert (found.until, len(found.calls), found.calls[-1], found.errors[-1]) == (hour, 7 * 24 * 60, 9, 2)
+    assert (found.throttles[0], sum(found.throttles)) == (3, 3)
+    assert (len(found.blocks), found.blocks[-1], found.blocks[0]) == (7 * 24 * 4, Block(10, 2), Block())
 
 
-def test_an_app_metric_has_no_week():
-    """The app's own metric has no series of all versions together, so nothing is measured on it."""
-    assert Metrics(object(), FN, counts_failures=True).history(MINUTE) == ()  # type: ignore[arg-type]
+def test_an_app_metric_has_no_errors_of_the_week(cloudwatch):
+    """The app's own metric has no series of all versions together: calls are known, how errors came is not."""
+    client, stub = cloudwatch
+    found = {"MetricDataResults": [series("calls", {MINUTE // 3600 * 3600 - 3660: 9.0})]}
+    stub.add_response("get_metric_data", found)
+    week = Metrics(client, FN, counts_failures=True).history(MINUTE)
+    assert (sum(week.calls), week.blocks) == (9, ())

@@ -25,7 +25,7 @@ from deployer.aws.versions import Versions
 from deployer.clock import Clock
 from deployer.context import Context
 from deployer.gameday.background import Step
-from deployer.judge.counts import BLOCK_S, Block, Counts, Minute
+from deployer.judge.counts import Counts, Minute, Week
 from deployer.model import AlarmReading, AlarmState, AliasWrite
 from deployer.report.console import Output
 from engine.around import PROBE, TOPIC, FakeTopic, given_settings
@@ -252,17 +252,20 @@ class StagingMetrics:
             ]
             return Baseline(Counts(len(found), sum(one.failed for one in found)), 200.0, 900.0)
 
-    def history(self, until: float) -> tuple[Block, ...]:
-        """Return the week before in quarters of an hour: in staging hardly anybody called."""
+    def history(self, until: float) -> Week:
+        """Return each minute of the week before: in staging hardly anybody called."""
         with self.aws.call("GetMetricData"):
             end = int(until - 600) // 3600 * 3600
             calls, errors = Counter[int](), Counter[int]()
             for one in self.aws.served:
-                calls[int(one.at) // BLOCK_S] += 1
-                errors[int(one.at) // BLOCK_S] += one.failed
-            return tuple(
-                Block(calls[at // BLOCK_S], errors[at // BLOCK_S])
-                for at in range(end - 7 * 24 * 3600, end, BLOCK_S)
+                calls[int(one.at) // 60] += 1
+                errors[int(one.at) // 60] += one.failed
+            minutes = range(end // 60 - 7 * 24 * 60, end // 60)
+            return Week(
+                end,
+                tuple(calls[minute] for minute in minutes),
+                tuple(errors[minute] for minute in minutes),
+                (0,) * len(minutes),
             )
 
     def minutes(

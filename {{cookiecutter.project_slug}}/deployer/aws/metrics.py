@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployer.aws.errors import Unavailable, translated
 from deployer.config import ALIAS
-from deployer.judge.counts import BLOCK_S, Block, Counts, Minute
+from deployer.judge.counts import Counts, Minute, Week
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -87,21 +87,25 @@ class Metrics:
         calls = [found["calls"].get(at, 0.0) for at in range(end - WEEK_S, end, MINUTE_S)]
         return calls, sum(found["errors"].values()) / max(1.0, sum(calls))
 
-    def history(self, until: float) -> tuple[Block, ...]:
-        """Return the alias's calls and errors in each 15 minutes of a week, both versions together.
+    def history(self, until: float) -> Week:
+        """Return what the alias, both versions together, did in each minute of a week.
 
         The week ends with the last full hour at least 10 minutes before `until` (seconds since the epoch), so
-        that whoever resumes a rollout reads the same. Empty where the app's own metric counts: it has no such
-        series.
+        that whoever resumes a rollout reads the same. Its errors are Lambda's own, also where the gate
+        compares the app's metric: that has no series of the alias. 30 240 points are one call.
+        Source: up to 100 800, https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
         """
-        if self._counts_failures:
-            return ()
         end = int(until - KNOWN_AFTER_S) // HOUR_S * HOUR_S
-        wanted = {"calls": Series(None, "Invocations", "Sum"), "errors": Series(None, "Errors", "Sum")}
-        found = self._read(wanted, end - WEEK_S, end, BLOCK_S)
-        return tuple(
-            Block(found["calls"].get(at, 0.0), found["errors"].get(at, 0.0))
-            for at in range(end - WEEK_S, end, BLOCK_S)
+        wanted = {name: Series(None, name.capitalize(), "Sum") for name in ("errors", "throttles")}
+        wanted["calls"] = Series(None, "Invocations", "Sum")
+        found = self._read(wanted, end - WEEK_S, end, MINUTE_S)
+        minutes = range(end - WEEK_S, end, MINUTE_S)
+        return Week(
+            until=end,
+            calls=tuple(found["calls"].get(at, 0.0) for at in minutes),
+            errors=tuple(found["errors"].get(at, 0.0) for at in minutes),
+            throttles=tuple(found["throttles"].get(at, 0.0) for at in minutes),
+            counts_errors=not self._counts_failures,
         )
 
     def minutes(
@@ -165,9 +169,9 @@ class Metrics:
         if series.version is not None:
             dimensions["ExecutedVersion"] = series.version
         namespace, metric_name = NAMESPACE, series.metric
-        if series.metric == "Errors" and self._counts_failures:
+        if series.metric == "Errors" and series.version is not None and self._counts_failures:
             namespace, metric_name = self._function_name, "Failures"
-            dimensions = {"service": self._function_name, "version": series.version or ""}
+            dimensions = {"service": self._function_name, "version": series.version}
         metric = {
             "Namespace": namespace,
             "MetricName": metric_name,

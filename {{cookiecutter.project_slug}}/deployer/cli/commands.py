@@ -56,7 +56,7 @@ def _outlook(context: Context, aws: Aws, alias: AliasState) -> str:
     rollout_plan = settings.rollout_plan("plan", "next")
     gate = settings.gate_settings()
     runs = dispersion(
-        aws.metrics().history(now), exposure_min=rollout_plan.exposure_min, attempts=gate.attempts
+        aws.metrics().history(now).blocks, exposure_min=rollout_plan.exposure_min, attempts=gate.attempts
     )
     found = estimates.estimate(rollout_plan, gate, calls, error_rate, runs)
     lines = [estimates.describe_estimate(found)]

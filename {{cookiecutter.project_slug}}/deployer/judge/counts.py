@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 BLOCK_S = 900
+_MINUTES = BLOCK_S // 60
 TRAFFIC = "traffic"  # the source of calls that are the users' own
 
 
@@ -42,6 +44,32 @@ class Block:
 
     calls: float = 0.0
     errors: float = 0.0
+
+
+@dataclass(frozen=True)
+class Week:
+    """What the alias, both versions together, did in each minute of the week before a rollout, oldest first.
+
+    `until` is where it ends (seconds since the epoch). Minutes without a data point are zeros.
+    `counts_errors` is False where the gate compares the app's own metric, which has no series of the alias.
+    """
+
+    until: int
+    calls: tuple[float, ...] = ()
+    errors: tuple[float, ...] = ()
+    throttles: tuple[float, ...] = ()
+    counts_errors: bool = True
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """Return the quarters of an hour; none where the errors are not those that the gate compares."""
+        if not self.counts_errors:
+            return ()
+        starts = range(0, len(self.calls), _MINUTES)
+        return tuple(
+            Block(math.fsum(self.calls[at : at + _MINUTES]), math.fsum(self.errors[at : at + _MINUTES]))
+            for at in starts
+        )
 
 
 @dataclass(frozen=True)

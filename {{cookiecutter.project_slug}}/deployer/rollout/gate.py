@@ -128,7 +128,7 @@ class Gate:
 
     def _dispersion_of(self, aws: Aws, plan: RolloutPlan, until: int) -> Dispersion:
         if self._dispersion is None or self._dispersion[0] != until:
-            blocks = aws.metrics().history(until)
+            blocks = aws.metrics().history(until).blocks
             found = dispersion(blocks, exposure_min=plan.exposure_min, attempts=self.settings.attempts)
             self._dispersion = (until, found)
         return self._dispersion[1]
