@@ -18,7 +18,7 @@ from deployer.drivers import codedeploy, deployments
 from deployer.drivers.codedeploy import Deployment, Traffic
 from deployer.drivers.deployments import Deployments, Ended, Status
 from deployer.errors import DeployerError, Exit
-from deployer.judge.counts import Block
+from deployer.judge.counts import Week
 from deployer.model import RolloutState, Routing
 from deployer.rollout.run import Stop
 from engine.around import given_settings
@@ -303,9 +303,9 @@ class LastWeek:
         """Return calls minute by minute, and the share that failed."""
         return [100.0] * 60, 0.001
 
-    def history(self, _now: float) -> tuple[Block, ...]:
+    def history(self, _now: float) -> Week:
         """Return a week in which errors came each by itself."""
-        return (Block(9000, 9),) * 672
+        return Week(0, (600.0,) * 10_080, (0.6,) * 10_080, (0.0,) * 10_080)
 
 
 SETTINGS = """
