@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from deployer.report.page.timeline import Act
 from deployer.report.page.timeline import Stage as Done
-from rehearsal import faults, further_acts
+from rehearsal import faults, further_acts, gate_acts
 from rehearsal.gameday import game_day
 from rehearsal.ledger import ALIAS, MINUTE_S
 from rehearsal.play import Scene, begin, judge_stable, play
@@ -164,4 +164,5 @@ ACTS: dict[int, Callable[[Stage], Act]] = {
     7: further_acts.low_traffic,
     8: further_acts.guard_only,
     9: game_day,
+    10: gate_acts.aws_away,
 }

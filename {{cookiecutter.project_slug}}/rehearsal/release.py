@@ -28,6 +28,7 @@ from typing import Any
 from deployer.aws.client import Aws, AwsFactory, connect
 from deployer.cli import main as cli
 from deployer.config import ALIAS, Config
+from rehearsal.away import may_be_away
 from rehearsal.clock import CompressedClock
 from rehearsal.traffic import CALLS, QUERY_DATE, Route
 from rehearsal.zip_function import connect_zip
@@ -51,6 +52,7 @@ def factory(package: str, clock: CompressedClock) -> AwsFactory:
         aws = make(config, environment)
         aws.cloudwatch.meta.events.register("after-call.cloudwatch.DescribeAlarms", use_evaluated_times)
         route_calls(aws, clock, Path.cwd())
+        may_be_away(aws, Path.cwd())
         return aws
 
     return connected

@@ -59,6 +59,15 @@ class Aws:
             self._sts: STSClient = session.client("sts", config=patient)
         self._session = session
 
+    def register(self, event: str, handler: Callable[..., Any]) -> None:
+        """Register a handler of one of botocore's events with every client, those made later included.
+
+        Source: https://boto3.amazonaws.com/v1/documentation/api/latest/guide/events.html
+        """
+        self._session.events.register(event, handler)  # clients made later take theirs from the session
+        for client in (self._lambda, self.cloudwatch, self.cloudformation, self.ecr, self._sts):
+            client.meta.events.register(event, handler)
+
     @cached_property
     def brisk(self) -> Aws:
         """Return this port with one short try for each call, for whoever moves the alias."""
@@ -149,18 +158,7 @@ class Aws:
         """Read `$LATEST`. Raises NotFound before the first deployment."""
         with translated(f"reading function `{self.function_name}`"):
             found = self._lambda.get_function(FunctionName=self.function_name)
-        configuration, code = found["Configuration"], found["Code"]
-        uri = code.get("ImageUri", "")
-        resolved = code.get("ResolvedImageUri", uri)
-        return FunctionState(
-            image_uri=uri,
-            image_digest=resolved.partition("@")[2],
-            code_sha256=configuration["CodeSha256"],
-            revision=configuration["RevisionId"],
-            memory_mb=configuration["MemorySize"],
-            timeout_s=configuration["Timeout"],
-            architecture=configuration["Architectures"][0],
-        )
+        return FunctionState.of(found)
 
     def image_of(self, version: str) -> str:
         """Return the image URI a version runs, by digest. Raises NotFound for an unknown version."""

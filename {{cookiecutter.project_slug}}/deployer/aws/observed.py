@@ -21,6 +21,24 @@ class FunctionState:
     timeout_s: int
     architecture: str
 
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> FunctionState:
+        """Return what GetFunction answered.
+
+        Source: https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html
+        """
+        configuration, code = found["Configuration"], found["Code"]
+        uri = code.get("ImageUri", "")
+        return cls(
+            image_uri=uri,
+            image_digest=code.get("ResolvedImageUri", uri).partition("@")[2],
+            code_sha256=configuration["CodeSha256"],
+            revision=configuration["RevisionId"],
+            memory_mb=configuration["MemorySize"],
+            timeout_s=configuration["Timeout"],
+            architecture=configuration["Architectures"][0],
+        )
+
 
 @dataclass(frozen=True)
 class StackState:
