@@ -56,6 +56,7 @@ def changes(job: dict[str, Any]) -> Iterator[Change]:
     yield "has no end", without("timeout-minutes")
     if "cancelled" not in job.get("if", ""):  # such a job is meant to run then
         yield "runs after a failure", {**job, "if": "always() && !cancelled()"}
+    yield "is skipped", {**job, "if": "vars.NEVER == 'true'"}
     yield "goes on after a failure", {**job, "continue-on-error": True}
     yield "runs on somebody's machine", {**job, "runs-on": "self-hosted"}
     yield "runs in an image", {**job, "container": "python:3.13"}
@@ -78,6 +79,8 @@ def _steps(job: dict[str, Any], number: int, step: dict[str, Any]) -> Iterator[C
     if step.get("uses", "").startswith(("actions/checkout@", "$/")):
         yield f"does without {name}", instead()
         yield f"{name} is conditional", instead({**step, "if": "vars.CAREFUL == 'true'"})
+    if step.get("uses", "").startswith("actions/checkout@"):
+        yield f"{name} takes another branch", instead({**step, "with": {**step["with"], "ref": "topic"}})
     if "only" in step.get("with", {}):
         yield f"{name} installs everything", instead({**step, "with": {}})
     if "role" in step.get("with", {}):
@@ -85,7 +88,10 @@ def _steps(job: dict[str, Any], number: int, step: dict[str, Any]) -> Iterator[C
         yield f"{name} is another one", instead({**step, "with": stolen})
     if "@" in step.get("uses", ""):
         yield f"{name} is a branch", instead({**step, "uses": f"{step['uses'].partition('@')[0]}@main"})
+    if "id-token" in job.get("permissions", {}):
+        yield f"runs something after {name}", instead(step, {"name": "More", "run": "app/more"})
     if "run" in step:
+        yield f"does without {name}", instead()
         yield f"{name} may fail", instead({**step, "run": f"{step['run']} || true"})
         yield f"{name} pastes an input", instead({**step, "run": f"{step['run']} ${{{{ github.actor }}}}"})
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from generating import GENERATED
-from rules import credentials, reading, release
+from rules import credentials, reading, release, work
 from rules import workflows as rules
 from rules.reading import CI, DEPLOY
 
@@ -898,6 +898,62 @@ MUTANTS = {
         "run: deployer scan",
         "run: deployer scan || true",
         "more than one command",
+    ),
+    "a pull request is not scanned": Mutant(
+        work.jobs_do_their_work,
+        CI,
+        "      - name: Scan image\n        run: deployer scan\n",
+        "",
+        "ci.yml image: does not run `deployer scan` in its turn",
+    ),
+    "nobody is shown production's plan": Mutant(
+        work.jobs_do_their_work,
+        DEPLOY,
+        '      - name: Plan\n        run: deployer plan --image "$IMAGE_URI"\n\n  production:',
+        "\n  production:",
+        "deploy.yml production-plan: does not run `deployer plan",
+    ),
+    "a script of the repository runs beside a role": Mutant(
+        work.jobs_do_their_work,
+        ROLLBACK,
+        "        run: deployer status\n",
+        "        run: deployer status\n      - name: Tell\n        run: app/tell\n",
+        "runs `app/tell` beside a role",
+    ),
+    "a release leaves production out": Mutant(
+        work.jobs_run_when_they_should,
+        DEPLOY,
+        "    name: Production\n",
+        "    name: Production\n    if: vars.PRODUCTION == 'true'\n",
+        "deploy.yml production: runs if vars.PRODUCTION == 'true', expected no condition",
+    ),
+    "the button releases what somebody names": Mutant(
+        work.checkouts_take_the_commit,
+        CONTROL,
+        "with: { persist-credentials: false }",
+        'with: { persist-credentials: false, ref: "${{ inputs.version }}" }',
+        "a checkout takes another ref",
+    ),
+    "somebody else's repository is built": Mutant(
+        work.checkouts_take_the_commit,
+        DEPLOY,
+        "with: { persist-credentials: false }",
+        "with: { persist-credentials: false, repository: someone/else }",
+        "a checkout takes another repository",
+    ),
+    "nobody sees why a rollout was changed": Mutant(
+        work.runs_by_hand_say_who_and_what,
+        CONTROL,
+        " by ${{ github.actor }}: ${{ inputs.reason }}",
+        " by ${{ github.actor }}",
+        "control.yml: its run-name lacks inputs.reason",
+    ),
+    "nobody sees who pressed the button": Mutant(
+        work.runs_by_hand_say_who_and_what,
+        ROLLBACK,
+        " by ${{ github.actor }}",
+        "",
+        "rollback.yml: its run-name lacks github.actor",
     ),
 }
 

@@ -1,8 +1,8 @@
 """What every workflow here must be, as pure functions: file texts in, one sentence per finding out.
 
 The linters pass a workflow that pushes before it scans, or grants a pull request a token; these rules do not.
-The form of the files is here; `release.py` is about the order of a release, `credentials.py` about who may
-become which role. The template's own tests show that each refuses a workflow that breaks it.
+The form of the files is here; `release.py` is about the order of a release, `work.py` about what each job does,
+`credentials.py` about who may become which role. The template's own tests show that each refuses a workflow that breaks it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from rules import credentials, reading, release
+from rules import credentials, reading, release, work
 from rules.reading import CI, Files
 
 Rule = Callable[[Files], list[str]]
@@ -232,4 +232,5 @@ RULES: tuple[Rule, ...] = (
     files_read_alike,
     *credentials.RULES,
     *release.RULES,
+    *work.RULES,
 )
