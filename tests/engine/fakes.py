@@ -75,7 +75,7 @@ class Traffic:
     throttled: Mapping[str, float] = field(default_factory=dict)
     outage: tuple[float, float, float] | None = None
     lag_s: float = 90.0
-    p90_ms: float = 200.0
+    p50_ms: float = 200.0
     p99_ms: float = 900.0
     week: tuple[Block, ...] = (Block(9000, 9),) * (7 * 24 * 4)
 
@@ -156,7 +156,7 @@ class FakeMetrics:
         """Return the hour before, in which the stable version had all traffic."""
         with self.aws.call("GetMetricData"):
             traffic = self.aws.traffic
-            return Baseline(traffic.counts(stable, 1.0, until - 3600, until), traffic.p90_ms, traffic.p99_ms)
+            return Baseline(traffic.counts(stable, 1.0, until - 3600, until), traffic.p50_ms, traffic.p99_ms)
 
     def history(self, until: float) -> Week:
         """Return the traffic's week, each quarter of an hour spread over its minutes."""

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from deployer.accounts import Accounts
 from deployer.errors import DeployerError, Exit
-from deployer.model import MAX_STEPS, GateSettings, OnLowTraffic, OnSlow, Outcome, RolloutPlan, Step
+from deployer.model import MAX_STEPS, GateSettings, OnLowTraffic, OnSlow, RolloutPlan, Step
 from deployer.validation import Parameters, Variables, describe, refused
 
 ALIAS = "live"
@@ -109,7 +109,7 @@ class Environment(_Section):
     error_floor_pct: Annotated[float, Field(gt=0, le=100)] = 0.5
     max_error_pct: Annotated[float, Field(gt=0, le=100)] = 1.0
     min_canary_invocations: Annotated[int, Field(ge=1)] = 50
-    slow_ms: Annotated[int, Field(ge=0)] = 0  # 0 is the stable version's own p90
+    slow_ms: Annotated[int, Field(ge=0)] = 0  # 0 is the stable version's own median
     probe_every_s: Annotated[int, Field(ge=0, le=3600)] = 0  # 0 sends none
     settle_s: Annotated[int, Field(ge=0, le=900)] = 120
     alarms: list[Annotated[str, Field(min_length=1, max_length=255)]] = []
@@ -149,12 +149,11 @@ class Environment(_Section):
         return tuple(_ALARM_ARN.sub(r"\2", alarm) for alarm in self.alarms)
 
     def gate_settings(self) -> GateSettings:
-        """Return what counts as worse; a slower canary fails, and `on_slow` says what follows."""
+        """Return what counts as worse; `on_slow` says what follows where a canary is only slower."""
         return GateSettings(
             alpha=self.alpha,
             floor_pct=self.error_floor_pct,
             compare_slow=self.on_slow != "off",
-            slow_outcome=Outcome.FAIL,
             min_canary_invocations=self.min_canary_invocations,
             settle_s=self.settle_s,
             slo_error_pct=self.max_error_pct,

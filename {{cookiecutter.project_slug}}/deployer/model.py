@@ -245,15 +245,13 @@ class GateSettings:
     """What counts as worse. `alpha` is a probability, `_pct` are percentage points, `_s` seconds.
 
     `attempts`: how often the source tries a failing call in all (3 for asynchronous events).
-    `slow_outcome`: what a slower canary leads to; `INCONCLUSIVE` holds the rollout, `FAIL` rolls it back.
     Raises ValueError for an alpha outside (0, 0.5).
     """
 
     alpha: float = 0.01
     floor_pct: float = 0.5
     compare_slow: bool = False
-    slow_floor_pct: float = 5.0
-    slow_outcome: Outcome = Outcome.INCONCLUSIVE
+    slow_floor_pct: float = 10.0
     min_canary_invocations: int = 50
     settle_s: float = 120.0
     slo_error_pct: float = 1.0

@@ -128,7 +128,7 @@ def test_the_hour_before(cloudwatch):
             "MetricDataResults": [
                 series("calls", {MINUTE - 3600: 1000.0}),
                 series("errors", {MINUTE - 3600: 3.0}),
-                series("p90", {MINUTE - 3600: 180.5}),
+                series("p50", {MINUTE - 3600: 180.5}),
                 series("p99", {MINUTE - 3600: 900.0}),
             ]
         },
@@ -136,7 +136,7 @@ def test_the_hour_before(cloudwatch):
             "MetricDataQueries": [
                 query("calls", "Invocations", "41", "Sum", 3600),
                 query("errors", "Errors", "41", "Sum", 3600),
-                query("p90", "Duration", "41", "p90", 3600),
+                query("p50", "Duration", "41", "p50", 3600),
                 query("p99", "Duration", "41", "p99", 3600),
             ],
             "StartTime": moment(MINUTE - 3600),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from itertools import combinations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployer.judge import slow
 from deployer.judge.eprocess import OMEGAS
 from deployer.judge.strata import MOST_TERMS, Stratum, log_means, pooled
 
@@ -42,6 +44,36 @@ def test_a_long_sum_is_replaced_by_the_bound():
     marks = MOST_TERMS + 1
     assert log_means(1000, 9000, marks, (2.0,)) == (marks * math.log1p(0.1),)
     assert log_means(1000, 9000, MOST_TERMS, (2.0,))[0] < MOST_TERMS * math.log1p(0.1)
+
+
+@pytest.mark.parametrize("odds", [1.0, 1.5, 3.0])
+@pytest.mark.parametrize(
+    ("canary", "stable", "marks"), [(6, 9, 7), (90, 10, 50), (300, 700, 480), (3, 900, 450)]
+)
+def test_the_sum_from_its_highest_term_is_the_whole_sum(canary, stable, marks, odds):
+    """What is left out is below what a float holds, with odds and without."""
+
+    def polynomial(weight: Fraction) -> Fraction:
+        ks = range(max(0, marks - stable), min(canary, marks) + 1)
+        return sum((math.comb(canary, k) * math.comb(stable, marks - k) * weight**k for k in ks), Fraction(0))
+
+    found = log_means(canary, stable, marks, (1.5, 5.0), odds)
+    if odds == 1.0 and min(canary, marks) - max(0, marks - stable) > MOST_TERMS:
+        return
+    for omega, value in zip((1.5, 5.0), found, strict=True):
+        exact = polynomial(Fraction(odds) * Fraction(omega)) / polynomial(Fraction(odds))
+        assert value == pytest.approx(math.log(exact), abs=1e-9)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.floats(0.1, 1.5), st.data())
+def test_odds_up_to_the_tolerated_ones_are_a_fair_bet(canary, stable, odds, data):
+    """Computed exactly: a canary whose odds are at most 1.5 times higher gains nothing on average."""
+    marks = data.draw(st.integers(1, canary + stable))
+    ks = range(max(0, marks - stable), min(canary, marks) + 1)
+    chances = [math.comb(canary, k) * math.comb(stable, marks - k) * odds**k for k in ks]
+    for omega, mean in zip(slow.OMEGAS, log_means(canary, stable, marks, slow.OMEGAS, 1.5), strict=True):
+        gains = [chance * math.exp(k * math.log(omega) - mean) for k, chance in zip(ks, chances, strict=True)]
+        assert math.fsum(gains) / math.fsum(chances) <= 1 + 1e-9
 
 
 def test_minutes_are_pooled_to_ten_calls_within_a_step():

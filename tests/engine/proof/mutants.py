@@ -43,7 +43,7 @@ MUTANTS = (
     Mutant("too little data counts as good", "decide",
            "unproven = (Outcome.INCONCLUSIVE, Outcome.UNMEASURABLE)", "unproven = ()", "hardly any traffic"),
     Mutant("only slowness fails", "decide",
-           "if verdict.metric != SLOW or plan", "if verdict.metric == SLOW or plan", "broken"),
+           "if verdict.metric not in MILD or", "if verdict.metric in MILD or", "broken"),
     Mutant("a pause nobody ends lasts for ever", "decide",
            'return Rollback(f"paused for {plan.max_pause_s} s and nobody decided")', 'return Wait(60, "paused")', "slower"),
     Mutant("an observer rolls back", "decide",

@@ -77,7 +77,7 @@ class Scenario:
     holds_on_cancel: bool = False
     transient_s: float = 0.0
     grace_s: float = 0.0
-    judging: GateSettings = GateSettings(compare_slow=True, slow_outcome=Outcome.FAIL)
+    judging: GateSettings = GateSettings(compare_slow=True)
 
     def world(self) -> FakeAws:
         """Return the world before the rollout."""

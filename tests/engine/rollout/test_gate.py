@@ -16,7 +16,7 @@ from engine.around import PROBE
 from engine.fakes import FakeAws, Traffic, VirtualClock
 
 PLAN = RolloutPlan(id="7f3a", target="42", steps=(Step(10, 300), Step(50, 300)), final_bake_s=300)
-SETTINGS = GateSettings(compare_slow=True, slow_outcome=Outcome.FAIL)
+SETTINGS = GateSettings(compare_slow=True)
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from deployer.model import (
     AlarmState,
     GateSettings,
     OnLowTraffic,
-    Outcome,
     RolloutPlan,
     RolloutState,
     Routing,
@@ -33,7 +32,7 @@ from engine.fakes import Death, FakeAws, Traffic, VirtualClock
 PLAN = RolloutPlan(
     id="7f3a", target="42", steps=(Step(10, 300), Step(50, 300)), final_bake_s=300, max_pause_s=3600
 )
-JUDGING = GateSettings(compare_slow=True, slow_outcome=Outcome.FAIL)
+JUDGING = GateSettings(compare_slow=True)
 BROKEN = Traffic(errors={"41": 0.001, "42": 0.2})
 
 

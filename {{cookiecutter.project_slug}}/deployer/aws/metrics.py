@@ -31,7 +31,7 @@ class Baseline:
     """What the stable version did in the hour before the rollout; durations in milliseconds, 0 if unknown."""
 
     counts: Counts = field(default_factory=Counts)
-    p90_ms: float = 0.0
+    p50_ms: float = 0.0
     p99_ms: float = 0.0
 
 
@@ -63,15 +63,15 @@ class Metrics:
         wanted = {
             "calls": Series(stable, "Invocations", "Sum"),
             "errors": Series(stable, "Errors", "Sum"),
-            "p90": Series(stable, "Duration", "p90"),
+            "p50": Series(stable, "Duration", "p50"),
             "p99": Series(stable, "Duration", "p99"),
         }
         start = until // MINUTE_S * MINUTE_S - HOUR_S
         found = self._read(wanted, start, start + HOUR_S, HOUR_S)
         calls, errors = (sum(found[name].values()) for name in ("calls", "errors"))
         # The hour may come back in two parts: counts add up, percentiles do not.
-        p90_ms, p99_ms = (max(found[name].values(), default=0.0) for name in ("p90", "p99"))
-        return Baseline(Counts(calls=round(calls), errors=errors), p90_ms=p90_ms, p99_ms=p99_ms)
+        p50_ms, p99_ms = (max(found[name].values(), default=0.0) for name in ("p50", "p99"))
+        return Baseline(Counts(calls=round(calls), errors=errors), p50_ms=p50_ms, p99_ms=p99_ms)
 
     def week(self, stable: str, until: float) -> tuple[list[float], float]:
         """Return a version's calls in each minute of the week before `until`, and its error rate (0-1).

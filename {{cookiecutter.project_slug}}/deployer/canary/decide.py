@@ -35,6 +35,7 @@ from deployer.model import (
 BLIND_LIMIT_S = 600.0
 TRANSIENT_S = 300.0
 SLOW = "slow calls"
+MILD = (SLOW, "throttles")  # what a pause answers
 LATEST = "$LATEST"
 
 
@@ -223,10 +224,11 @@ def _what_is_wrong(plan: RolloutPlan, marker: Marker, evidence: Evidence) -> Rol
         return Rollback("no alarm watches the function any more")
     failed = [verdict for verdict in evidence.verdicts if verdict.outcome is Outcome.FAIL]
     for verdict in failed:
-        if verdict.metric != SLOW or plan.on_slow is OnSlow.ROLLBACK:
+        if verdict.metric not in MILD or (verdict.metric == SLOW and plan.on_slow is OnSlow.ROLLBACK):
             return Rollback(verdict.sentence)
-    if failed and plan.on_slow is OnSlow.PAUSE:
-        return Pause(failed[0].sentence.removesuffix(" Rolling back."))
+    for verdict in failed:
+        if verdict.metric != SLOW or plan.on_slow is OnSlow.PAUSE:
+            return Pause(verdict.sentence)
     if evidence.blind_s >= BLIND_LIMIT_S:
         return Pause(f"nothing could be measured for {evidence.blind_s:.0f} s")
     return None

@@ -1,8 +1,13 @@
-"""Judge the canary by itself, where little or nothing is left to compare it with. Pure.
+"""Judge the canary by itself, where little is left to compare it with. Pure.
 
 At more than half of the traffic the canary fails when its error rate was above max(SLO, 3 x the hour before)
 in two of the last three closed minutes, and an e-process with rho = that limit and every call as a trial, phi
-of them as one, says so at the level alpha_errors / 10. Any throttle there fails as well.
+of them as one, says so at the level alpha_errors / 10, and the *control* does not object.
+
+The control is the stable version's share of the same minutes. In an outage it fails as well, and an error
+rate alone cannot tell that from a bad canary. So the comparison must point to the canary: for omega = 5 or
+omega = 30 the product of e_i(omega) over the present place is at least 40. In an outage of both versions
+each reaches 40 with a probability of at most 1 in 40 (Ville 1939), so at most 5 % of outages roll back.
 """
 
 from __future__ import annotations
@@ -18,6 +23,8 @@ from deployer.model import GateSettings, Outcome, Verdict
 
 GUARD = "error rate"
 MIN_BAD_MINUTES = 2
+VETO = (eprocess.OMEGAS.index(5.0), eprocess.OMEGAS.index(30.0))
+VETO_E = 40.0
 GUARD_SHARE = 0.1  # of the errors' alpha; at more than half of the traffic, data is what there is enough of
 
 
@@ -25,12 +32,6 @@ def guarded(minutes: Sequence[Minute], rollout: RolloutSoFar) -> dict[int, Count
     """Return the canary's traffic where the stable version has less than it, or none, by minute."""
     since = min((start.at for start in rollout.starts if start.weight_pct > 50), default=math.inf)
     return {m.at: m.canary for m in minutes if m.at >= since and m.source == TRAFFIC}
-
-
-def throttled(guarded: Mapping[int, Counts], rollout: RolloutSoFar) -> list[Verdict]:
-    """Fail for any call that Lambda turned away."""
-    throttles = sum(counts.throttles for counts in guarded.values())
-    return [Verdict(Outcome.FAIL, say.throttled(rollout, throttles))] if throttles else []
 
 
 def error_limit(settings: GateSettings, before: Counts, phi: float = 1.0) -> float:
@@ -43,9 +44,9 @@ def error_limit(settings: GateSettings, before: Counts, phi: float = 1.0) -> flo
 
 
 def above_limit(
-    settings: GateSettings, guarded: Mapping[int, Counts], rollout: RolloutSoFar
+    settings: GateSettings, guarded: Mapping[int, Counts], rollout: RolloutSoFar, compared: Sequence[Share]
 ) -> tuple[list[Verdict], Trace]:
-    """Judge the canary's error rate by itself."""
+    """Judge the canary's error rate by itself; `compared` are both versions' errors, as strata."""
     phi = rollout.dispersion.phi
     limit = error_limit(settings, rollout.before, phi)
     alpha = settings.alpha_per_metric * GUARD_SHARE
@@ -57,8 +58,19 @@ def above_limit(
     for point in points:
         last = [at for at in (point.at - 120, point.at - 60, point.at) if at in guarded]
         above = [at for at in last if hits[at] > limit * guarded[at].calls]
-        if point.log_e >= math.log(1 / alpha) and len(above) >= MIN_BAD_MINUTES:
+        if point.log_e < math.log(1 / alpha) or len(above) < MIN_BAD_MINUTES:
+            continue
+        if agrees(compared, rollout, point.at):
             calls, bad = sum(guarded[at].calls for at in last), sum(hits[at] for at in last)
             failed = Verdict(Outcome.FAIL, say.above_limit(rollout, (bad, calls), len(last), limit))
             return [failed], Trace(GUARD, points, math.log(1 / alpha), point.at)
     return [], Trace(GUARD, points, math.log(1 / alpha))
+
+
+def agrees(compared: Sequence[Share], rollout: RolloutSoFar, at: float) -> bool:
+    """Tell whether the control does not object at that minute: the comparison points to the canary."""
+    place = max((start for start in rollout.starts if start.at <= at), key=lambda start: start.at)
+    if place.weight_pct >= 100:  # nothing is left of the stable version
+        return True
+    grown = eprocess.growths([share for share in compared if place.at <= share.at <= at])
+    return max(grown[omega] for omega in VETO) >= math.log(VETO_E)

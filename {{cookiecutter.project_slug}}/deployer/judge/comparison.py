@@ -25,6 +25,8 @@ from deployer.judge.strata import Stratum
 from deployer.model import GateSettings
 
 MIN_HITS = 3
+EPISODE_MIN = 10
+EPISODE_S = 3600
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Comparison:
     alpha: float
     floor: float
     phi: float = 1.0
+    omegas: tuple[float, ...] = eprocess.OMEGAS
 
     @property
     def limit(self) -> float:
@@ -83,7 +86,8 @@ def _exact(row: Stratum, phi: float) -> Share:
     # Lambda counts whole errors; an app's own metric need not, and the bound holds for fractions too.
     if not float(bound.trials).is_integer() or bound.trials > row.canary_calls + row.stable_calls:
         return replace(bound, phi=phi)
-    means = strata.log_means(row.canary_calls, row.stable_calls, round(bound.trials), eprocess.OMEGAS)
+    calls = (row.canary_calls, row.stable_calls)
+    means = strata.log_means(*calls, round(bound.trials), eprocess.OMEGAS)
     return replace(bound, log_means=means, phi=phi)
 
 
@@ -108,6 +112,22 @@ def first_failure(test: Comparison, points: Sequence[Point]) -> tuple[Totals, Po
                 if len(bad_minutes) >= MIN_BAD_MINUTES:
                     return window, point
     return None
+
+
+def is_open(test: Comparison, points: Sequence[Point], now: float) -> bool:
+    """Tell whether the evidence is above its limit and more errors, or a second minute, will decide.
+
+    A difference below the floor is closed. An episode is over, and decides nothing any more, once ten later
+    minutes in which both versions had calls brought the canary no other error, or an hour is past.
+    """
+    if not points or points[-1].log_e < test.limit:
+        return False
+    window = test.rows[bisect_left([row.at for row in test.rows], points[-1].since) :]
+    if sum(map(totals_of, window), Totals()).excess < test.floor:
+        return False
+    last_bad = max(row.at for row in window if row.canary_marks > 0)
+    later = {row.at for row in window if row.at > last_bad}
+    return len(later) < EPISODE_MIN and now - last_bad < EPISODE_S
 
 
 def totals_of(row: Stratum) -> Totals:

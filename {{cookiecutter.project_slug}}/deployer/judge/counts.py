@@ -81,11 +81,24 @@ class Dispersion:
 
 
 @dataclass(frozen=True)
+class Windows:
+    """The largest share (0-1) of throttled calls in any `minutes` of last week; None: too little is known."""
+
+    minutes: int = 10
+    highest: float | None = None
+
+
+@dataclass(frozen=True)
 class StepStart:
     """When a step began (seconds since the epoch) and the canary's weight in it; 100 in the final bake."""
 
     at: float
     weight_pct: float
+
+    @property
+    def first_whole(self) -> int:
+        """Return the first minute that is wholly after it, in seconds since the epoch."""
+        return math.ceil(self.at / 60) * 60
 
 
 @dataclass(frozen=True)
@@ -96,7 +109,7 @@ class RolloutSoFar:
     but never the first. `read_at` is when the metrics were last read completely, None for never.
     `before` is what the stable version did in the hour before the first step. `accepted_at` is when a person
     last resumed the rollout: how slow it was before does not pause it again. `dispersion` is how errors came
-    in the week before the first step.
+    in the week before the first step, `windows` how often calls were throttled in it.
     """
 
     stable: str
@@ -107,6 +120,7 @@ class RolloutSoFar:
     before: Counts = Counts()
     accepted_at: float = 0.0
     dispersion: Dispersion = field(default_factory=Dispersion)
+    windows: Windows = field(default_factory=Windows)
 
     @property
     def current(self) -> StepStart:

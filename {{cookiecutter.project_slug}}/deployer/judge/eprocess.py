@@ -46,8 +46,6 @@ from operator import add
 
 OMEGAS = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
 RESTART_S = 1800
-_LOG_OMEGAS = tuple(math.log(omega) for omega in OMEGAS)
-_ABOVE_ONE = tuple(omega - 1.0 for omega in OMEGAS)
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Share:
     """One stratum's marks: `hits` of `trials` are the canary's, each with probability `rho` at most (0-1).
 
     `at` is the start of its last minute in seconds since the epoch. `log_means` are ln E0[omega^hits] for
-    `OMEGAS`; without them the binomial bound stands in. `phi` is how many marks count as one.
+    the alternatives; without them the binomial bound stands in. `phi` is how many marks count as one.
     """
 
     at: int
@@ -108,31 +106,35 @@ def restarts(step_starts: Sequence[float], until: float, every_s: int = RESTART_
     return tuple(found)
 
 
-def accumulate(shares: Sequence[Share], starts: Sequence[float]) -> tuple[Point, ...]:
+def accumulate(
+    shares: Sequence[Share], starts: Sequence[float], omegas: Sequence[float] = OMEGAS
+) -> tuple[Point, ...]:
     """Return ln E after each minute that has a share; several shares of one minute count together.
 
     The order of `shares` does not matter. `starts` is increasing; minutes before the first are left out.
+    `omegas` are the alternatives.
     """
-    sums = [0.0] * len(OMEGAS)  # ln of the product so far, per omega
-    heads = [-math.inf] * len(OMEGAS)  # ln of sum over starts of weight / product at the start, per omega
-    lowest: list[tuple[float, float]] = [(math.inf, 0.0)] * len(OMEGAS)  # smallest sum at a start, and which
+    count = len(omegas)
+    logs = [math.log(omega) for omega in omegas]
+    sums = [0.0] * count  # ln of the product so far, per omega
+    heads = [-math.inf] * count  # ln of sum over starts of weight / product at the start, per omega
+    lowest: list[tuple[float, float]] = [(math.inf, 0.0)] * count  # smallest sum at a start, and which
     begun = 0
     points: list[Point] = []
     ordered = sorted(shares, key=_at)
     for place, share in enumerate(ordered, 1):
         while begun < len(starts) and starts[begun] <= share.at:
-            weight = math.log(start_weight(begun + 1) / len(OMEGAS))
+            weight = math.log(start_weight(begun + 1) / count)
             heads = [log_sum_exp((head, weight - done)) for head, done in zip(heads, sums, strict=True)]
             lowest = [min(low, (done, starts[begun])) for low, done in zip(lowest, sums, strict=True)]
             begun += 1
         if not begun:
             continue
-        rho, hits, trials = share.rho, share.hits, share.trials
-        if trials:
-            means = share.log_means or [trials * math.log1p(rho * above_one) for above_one in _ABOVE_ONE]
+        if share.trials:
+            means, hits, phi = share.log_means or _bounds(share, omegas), share.hits, share.phi
             sums = [
-                done + (hits * log_omega - mean) / share.phi
-                for done, log_omega, mean in zip(sums, _LOG_OMEGAS, means, strict=True)
+                done + (hits * log_omega - mean) / phi
+                for done, log_omega, mean in zip(sums, logs, means, strict=True)
             ]
         if place == len(ordered) or ordered[place].at != share.at:
             parts = list(map(add, sums, heads))
@@ -142,12 +144,26 @@ def accumulate(shares: Sequence[Share], starts: Sequence[float]) -> tuple[Point,
     return tuple(points)
 
 
+def growths(shares: Sequence[Share], omegas: Sequence[float] = OMEGAS) -> list[float]:
+    """Return ln of the product of e_i(omega) over these shares for each alternative, in nats."""
+    sums = [0.0] * len(omegas)
+    for share in shares:
+        means = share.log_means or _bounds(share, omegas)
+        for place, omega in enumerate(omegas):
+            sums[place] += (share.hits * math.log(omega) - means[place]) / share.phi
+    return sums
+
+
 def log_sum_exp(values: Sequence[float]) -> float:
     """Return ln of the sum of the exponentials, without overflow."""
     highest = max(values)
     if highest == -math.inf:
         return highest
     return highest + math.log(sum([math.exp(value - highest) for value in values]))
+
+
+def _bounds(share: Share, omegas: Sequence[float]) -> list[float]:
+    return [share.trials * math.log1p(share.rho * (omega - 1.0)) for omega in omegas]
 
 
 def _at(share: Share) -> int:

@@ -2,10 +2,13 @@
 
     judge(settings, minutes, rollout, now) -> Judgement(verdicts, traces)
 
-*Comparison* (both versions have traffic): `judge.comparison`, on errors. The same test runs on slow calls,
-without the first two minutes after each increase of the weight (cold starts).
+*Comparison* (both versions have traffic): `judge.comparison`, on errors. Evidence above its limit, while more
+errors or a second minute decide, is `inconclusive`, never `pass`.
 
-*Absolute guard* (weight above 50 %: little or nothing is left to compare with): `judge.absolute`.
+*Slow calls*: `judge.slow`. *Throttled calls*: `judge.throttles`. Both fail for as long as their reason lasts;
+what follows is a pause.
+
+*Absolute guard* (weight above 50 %: little is left to compare with): `judge.absolute`.
 
 *Closed minutes*: `judge.places`.
 
@@ -15,29 +18,31 @@ absolute guard. It is split evenly over the metrics in use; of the errors' part 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deployer.judge import absolute, comparison, eprocess, places
+from deployer.judge import absolute, comparison, eprocess, places, slow, throttles
 from deployer.judge import sentences as say
 from deployer.judge.comparison import Comparison
 from deployer.judge.counts import TRAFFIC, Minute, RolloutSoFar
-from deployer.judge.eprocess import Trace
+from deployer.judge.eprocess import Point, Trace
 from deployer.judge.sentences import Totals
-from deployer.judge.strata import Stratum
 from deployer.model import GateSettings, Outcome, Verdict
 
-SLOW = "slow calls"
-COLD_START_S = 120
 SILENT_CALLS = 30  # calls missing by chance with a probability of e^-30
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdicts for `canary.decide`, and the evidence they rest on."""
+    """The verdicts for `canary.decide`, and the evidence they rest on.
+
+    `holds` are the causes of a pause, of `slow`, `throttles` and `blind`, that there are.
+    """
 
     verdicts: tuple[Verdict, ...]
     traces: tuple[Trace, ...] = ()
+    holds: frozenset[str] = frozenset()
 
 
 def judge(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSoFar, now: float) -> Judgement:
@@ -47,46 +52,68 @@ def judge(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSoF
     """
     if not rollout.starts:
         return Judgement((Verdict(Outcome.INCONCLUSIVE, say.not_begun(rollout)),))
+    judged = places.judged_minutes(minutes, settings, rollout, now)
     minutes = places.closed(minutes, settings, rollout, now)
     starts = eprocess.restarts([start.at for start in rollout.starts], now)
-    tests = [comparison.of_errors(settings, minutes, rollout)]
+    failed, slower = [], []
+    errors = comparison.of_errors(settings, minutes, rollout)
+    points, finding = _evidence_of(errors, starts)
+    traces = [Trace(errors.metric, points, errors.limit, finding and finding[1].at)]
+    if finding:
+        failed.append(Verdict(Outcome.FAIL, say.worse(rollout, finding[0], finding[1].log_e)))
     if settings.compare_slow:
-        tests.append(_slow(settings, minutes, rollout))
-    verdicts: list[Verdict] = []
-    traces: list[Trace] = []
-    for test in tests:
-        points = eprocess.accumulate(test.shares, starts)
-        finding = comparison.first_failure(test, points)
-        failed_at = finding[1].at if finding else None
-        traces.append(Trace(test.metric, points, test.limit, failed_at))
-        if finding:
-            total, point = finding
-            outcome = settings.slow_outcome if test.metric == SLOW else Outcome.FAIL
-            sentence = say.worse(rollout, test.metric, (total, point.log_e), outcome)
-            verdicts.append(Verdict(outcome, sentence, test.metric))
+        verdict, trace = _slowness(slow.of_slow(settings, minutes, rollout), rollout, starts)
+        slower += verdict
+        traces.append(trace)
+    throttled = _throttling(throttles.above(minutes, rollout, judged), rollout)
     guarded = absolute.guarded(minutes, rollout)
     if guarded:
-        verdicts += absolute.throttled(guarded, rollout)
-        failure, trace = absolute.above_limit(settings, guarded, rollout)
-        verdicts += failure
+        found, trace = absolute.above_limit(settings, guarded, rollout, errors.shares)
+        failed += found
         traces.append(trace)
-    if all(verdict.outcome is not Outcome.FAIL for verdict in verdicts):
-        verdicts.append(_rest(settings, minutes, rollout, now) or _passed(tests[0], traces[0], rollout))
-    else:
-        verdicts = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAIL]
-    return Judgement(tuple(verdicts), tuple(traces))
+    rest = _rest(settings, minutes, rollout, now)
+    if rest is None and comparison.is_open(errors, points, now):
+        rest = _undecided(errors, points, rollout)
+    verdicts = [*failed, *slower, *throttled] or [rest or _passed(errors, traces[0], rollout)]
+    is_blind = rest is not None and rest.outcome is Outcome.UNMEASURABLE
+    causes = {"slow": bool(slower), "throttles": bool(throttled), "blind": is_blind}
+    holds = frozenset(cause for cause, there in causes.items() if there)
+    return Judgement(tuple(verdicts), tuple(traces), holds)
 
 
-def _slow(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSoFar) -> Comparison:
-    """Return the comparison of slow calls, without the first minutes after each increase of the weight."""
-    slow = tuple(
-        Stratum(m.at, m.canary.calls, m.canary.slow, m.stable.calls, m.stable.slow)
-        for m in comparison.comparable(minutes, rollout)
-        if m.at >= rollout.accepted_at
-        and not any(start.at - 60 < m.at < start.at + COLD_START_S for start in rollout.starts)
-    )
-    shares = tuple(map(comparison.bounded, slow))
-    return Comparison(SLOW, slow, shares, settings.alpha_per_metric, settings.slow_floor_pct / 100)
+def _evidence_of(
+    test: Comparison, starts: Sequence[float]
+) -> tuple[tuple[Point, ...], tuple[Totals, Point] | None]:
+    """Return the evidence minute by minute, and where it first failed."""
+    points = eprocess.accumulate(test.shares, starts, test.omegas)
+    return points, comparison.first_failure(test, points)
+
+
+def _slowness(
+    test: Comparison, rollout: RolloutSoFar, starts: Sequence[float]
+) -> tuple[list[Verdict], Trace]:
+    """Return a verdict where the canary is slower still, and the evidence."""
+    points, finding = _evidence_of(test, starts)
+    trace = Trace(test.metric, points, test.limit, finding and finding[1].at)
+    if finding is None or slow.is_over(test):
+        return [], trace
+    sentence = say.slower(rollout, finding[0], finding[1].log_e, slow.TOLERATED)
+    return [Verdict(Outcome.FAIL, sentence, test.metric)], trace
+
+
+def _throttling(found: tuple[int, int] | None, rollout: RolloutSoFar) -> list[Verdict]:
+    """Return a verdict where more calls are throttled than in any such time of last week."""
+    if found is None:
+        return []
+    sentence = say.throttled(rollout, found, rollout.windows.highest or 0.0)
+    return [Verdict(Outcome.FAIL, sentence, throttles.THROTTLES)]
+
+
+def _undecided(errors: Comparison, points: Sequence[Point], rollout: RolloutSoFar) -> Verdict:
+    """Say that what is to come decides."""
+    window = sum((comparison.totals_of(row) for row in errors.rows if row.at >= points[-1].since), Totals())
+    needed = math.ceil(comparison.MIN_HITS * errors.phi)
+    return Verdict(Outcome.INCONCLUSIVE, say.undecided(rollout, window, needed))
 
 
 def _passed(errors: Comparison, trace: Trace, rollout: RolloutSoFar) -> Verdict:

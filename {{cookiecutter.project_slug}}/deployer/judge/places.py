@@ -50,7 +50,7 @@ def judged_minutes(
     newest = traffic[-1].at if traffic else rollout.starts[0].at - MINUTE_S
     if _usual(traffic, rollout) * (horizon - newest) / MINUTE_S >= SURE_CALLS:
         horizon = max(min(horizon, newest), horizon - LATE_S)
-    return max(0, math.floor((horizon - _first_whole(rollout)) / MINUTE_S) + 1)
+    return max(0, math.floor((horizon - rollout.current.first_whole) / MINUTE_S) + 1)
 
 
 def place_counts(
@@ -62,14 +62,9 @@ def place_counts(
     place = [
         m
         for m in closed(minutes, settings, rollout, now)
-        if m.source == TRAFFIC and m.at >= _first_whole(rollout)
+        if m.source == TRAFFIC and m.at >= rollout.current.first_whole
     ]
     return _sum([m.canary for m in place]), _sum([m.stable for m in place])
-
-
-def _first_whole(rollout: RolloutSoFar) -> int:
-    """Return the present place's first whole minute, in seconds since the epoch."""
-    return math.ceil(rollout.current.at / MINUTE_S) * MINUTE_S
 
 
 def _horizon(settings: GateSettings, rollout: RolloutSoFar, now: float) -> float:

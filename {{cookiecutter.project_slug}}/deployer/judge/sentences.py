@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 from deployer.judge.counts import RolloutSoFar
-from deployer.model import Outcome
 
 ERRORS = "errors"
 MOST_ROLLOUTS = 1_000_000  # beyond that, one more digit convinces nobody
@@ -38,18 +37,42 @@ class Totals:
         return self.canary_hits / self.canary_calls - self.stable_hits / self.stable_calls
 
 
-def worse(rollout: RolloutSoFar, metric: str, found: tuple[Totals, float], outcome: Outcome) -> str:
-    """Say how far the canary's share of the marks is from its share of the calls, and how sure that is."""
-    total, log_e = found
+def worse(rollout: RolloutSoFar, total: Totals, log_e: float) -> str:
+    """Say how far the canary's share of the errors is from its share of the calls, and how sure that is."""
+    return (
+        f"{_shares(rollout, total, ERRORS)} If it were no worse than v{rollout.stable}, {_chance(log_e)}"
+        f"{_runs(rollout)} Rolling back."
+    )
+
+
+def slower(rollout: RolloutSoFar, total: Totals, log_e: float, tolerated: float) -> str:
+    """Say how far the canary's share of the slow calls is from its share of all, and how sure that is."""
+    return (
+        f"{_shares(rollout, total, 'slow calls')} If its odds of one were at most {tolerated:g} times "
+        f"those of v{rollout.stable}, {_chance(log_e)}"
+    )
+
+
+def undecided(rollout: RolloutSoFar, total: Totals, needed: float) -> str:
+    """Say that the evidence is there, and that a failure needs more errors, or errors of another minute."""
+    return (
+        f"{_shares(rollout, total, ERRORS)} That is more than chance explains, and a rollback needs "
+        f"{number(needed)} errors of two minutes."
+    )
+
+
+def _shares(rollout: RolloutSoFar, total: Totals, metric: str) -> str:
     calls = total.canary_calls + total.stable_calls
     marks = total.canary_hits + total.stable_hits
-    end = "Rolling back." if outcome is Outcome.FAIL else "Holding the rollout here."
     return (
         f"v{rollout.canary} served {100 * total.canary_calls / calls:.1f} % of {number(calls)} requests "
-        f"but produced {number(total.canary_hits)} of the {number(marks)} {metric}. "
-        f"If it were no worse than v{rollout.stable}, evidence this strong would turn up in fewer than "
-        f"1 of {number(rollouts(log_e))} rollouts.{_runs(rollout) if metric == ERRORS else ''} {end}"
+        f"but produced {number(total.canary_hits)} of the {number(marks)} {metric}."
     )
+
+
+def _chance(log_e: float) -> str:
+    rare = number(rollouts(log_e))
+    return f"evidence this strong would turn up in fewer than 1 of {rare} rollouts."
 
 
 def _runs(rollout: RolloutSoFar) -> str:
@@ -75,12 +98,12 @@ def no_worse(rollout: RolloutSoFar, total: Totals, floor: float | None) -> str:
     )
 
 
-def throttled(rollout: RolloutSoFar, throttles: int) -> str:
-    """Say that Lambda turned calls of the canary away."""
-    calls = "call" if throttles == 1 else "calls"
+def throttled(rollout: RolloutSoFar, found: tuple[int, int], highest: float) -> str:
+    """Say that Lambda turned more calls away than ever last week; `found` are throttles and all calls."""
+    throttles, calls = found
     return (
-        f"{number(throttles)} {calls} of v{rollout.canary} {'was' if throttles == 1 else 'were'} throttled "
-        f"at {rollout.current.weight_pct} % of traffic. Rolling back."
+        f"{number(throttles)} of {number(calls)} calls in {rollout.windows.minutes} minutes were throttled, "
+        f"{100 * throttles / calls:.1f} %, where last week it never was more than {100 * highest:.1f} %."
     )
 
 

@@ -8,8 +8,8 @@ from deployer.aws.client import Aws
 from deployer.aws.errors import Unavailable
 from deployer.aws.metrics import Baseline
 from deployer.config import Environment
-from deployer.judge import evidence
-from deployer.judge.counts import Counts, Dispersion, Minute, RolloutSoFar, StepStart
+from deployer.judge import evidence, throttles
+from deployer.judge.counts import Counts, Dispersion, Minute, RolloutSoFar, StepStart, Windows
 from deployer.judge.dispersion import dispersion
 from deployer.judge.eprocess import Trace
 from deployer.model import AliasState, Evidence, GateSettings, Outcome, RolloutPlan, Strength, Verdict
@@ -55,8 +55,8 @@ class Probe:
 class Gate:
     """Asks AWS and `evidence.judge`. What it remembers is a cache: a new process finds it again.
 
-    `slow_ms` is the duration beyond which a call counts as slow; 0 takes the stable version's p90 of the hour
-    before the rollout. `read_at` is when the metrics were last read; a driver that keeps it knows across
+    `slow_ms` is the duration beyond which a call counts as slow; 0 takes the stable version's median of the
+    hour before the rollout. `read_at` is when the metrics were last read; a driver that keeps it knows across
     processes for how long nothing could be seen.
     """
 
@@ -67,6 +67,7 @@ class Gate:
     read_at: float | None = None
     _baseline: tuple[str, Baseline] | None = None
     _dispersion: tuple[int, Dispersion] | None = None
+    _windows: Windows = field(default_factory=Windows)
     _judged: evidence.Judgement = field(default_factory=lambda: evidence.Judgement(()))
 
     @property
@@ -95,7 +96,7 @@ class Gate:
                 self.probe.ask(aws, marker.from_version, marker.to_version, now)
             baseline = self._baseline_of(aws, marker.from_version, marker.starts[0])
             runs = self._dispersion_of(aws, plan, marker.starts[0])
-            slow_ms = (self.slow_ms or baseline.p90_ms or None) if self.settings.compare_slow else None
+            slow_ms = (self.slow_ms or baseline.p50_ms or None) if self.settings.compare_slow else None
             versions = (marker.from_version, marker.to_version)
             minutes = aws.metrics().minutes(versions, marker.starts[0], now, slow_ms)
         except Unavailable as error:
@@ -109,6 +110,7 @@ class Gate:
             p99_duration_s=baseline.p99_ms / 1000,
             before=baseline.counts,
             dispersion=runs,
+            windows=self._windows,
             accepted_at=marker.starts[0] + marker.accepted_s if marker.accepted_s else 0.0,
         )
         settings = replace(self.settings, compare_slow=slow_ms is not None)
@@ -128,9 +130,10 @@ class Gate:
 
     def _dispersion_of(self, aws: Aws, plan: RolloutPlan, until: int) -> Dispersion:
         if self._dispersion is None or self._dispersion[0] != until:
-            blocks = aws.metrics().history(until).blocks
-            found = dispersion(blocks, exposure_min=plan.exposure_min, attempts=self.settings.attempts)
+            week = aws.metrics().history(until)
+            found = dispersion(week.blocks, exposure_min=plan.exposure_min, attempts=self.settings.attempts)
             self._dispersion = (until, found)
+            self._windows = throttles.usual(week, plan.steps[-1].bake_s)
         return self._dispersion[1]
 
 
