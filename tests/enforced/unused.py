@@ -7,10 +7,8 @@ fails, and so does one that no role has.
 from __future__ import annotations
 
 UNUSED: dict[str, tuple[str, ...]] = {
-    "the local AWS never goes on with a durable execution, so the function of the durable driver never ran under its "
-    "role; the same code does under the deploy role": (
-        "rollout: logs:CreateLogStream on log-group:/aws/lambda/NAME-rollout:*",
-        "rollout: logs:PutLogEvents on log-group:/aws/lambda/NAME-rollout:*",
+    "the local AWS never goes on with a durable execution, so the function of the durable driver never got further than "
+    "its log; the same code does its work under the deploy role": (
         "rollout: lambda:CheckpointDurableExecution on function:NAME-rollout:*",
         "rollout: lambda:GetDurableExecutionState on function:NAME-rollout:*",
         "rollout: lambda:GetAlias on function:NAME",
@@ -21,10 +19,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         "rollout: cloudwatch:DeleteAlarms on alarm:NAME-canary-*",
         "rollout: sns:Publish on NAME-rollouts",
     ),
-    "the durable driver and provisioned concurrency are played by stories of the workflows, which were not recorded": (
-        "deploy: lambda:GetFunction on function:NAME-rollout",
-        "deploy: lambda:UpdateFunctionCode on function:NAME-rollout",
-        "deploy: lambda:InvokeFunction on function:NAME-rollout",
+    "asked where a rollback meets provisioned concurrency, which no story plays together": (
         "rollback: lambda:DeleteProvisionedConcurrencyConfig on function:NAME:*",
     ),
     "the local AWS ignores where an alias sends the events that failed for good": (
@@ -38,9 +33,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         "deploy: cloudformation:DescribeEvents on stack/NAME/*",
         "deploy: cloudformation:DescribeEvents on changeSet/NAME-*/*",
     ),
-    "asked in what a person may wish of a rollout but no recording wished: to resume it, to wake a version": (
-        "rollback: lambda:GetFunctionConfiguration on function:NAME",
-        "rollback: lambda:InvokeFunction on function:NAME",
+    "asked in what a person may wish of a rollout but no recording wished: to resume it": (
         "rollback: lambda:ListVersionsByFunction on function:NAME",
         "rollback: cloudwatch:GetMetricData on *",
         "rollback: cloudwatch:PutMetricAlarm on alarm:NAME-canary-*",
