@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 
 from deployer.aws.errors import Conflict
 from deployer.aws.observed import AliasSeen, StoredImage
-from deployer.aws.published import Images, Versions
+from deployer.aws.published import Images, PublishedVersions
 from deployer.errors import DeployerError
 
 D = "sha256:" + "a" * 64
@@ -26,7 +26,7 @@ def clients():
 @pytest.fixture
 def port(clients):
     """Return the port to one function."""
-    return Versions(clients["lambda"], clients["cloudwatch"], "fn")
+    return PublishedVersions(clients["lambda"], clients["cloudwatch"], "fn")
 
 
 def test_a_version_is_deleted_by_its_number(clients, port):

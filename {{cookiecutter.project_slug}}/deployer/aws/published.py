@@ -18,8 +18,8 @@ _LATEST = "$LATEST"
 _AT_ONCE = 100  # digests in one BatchDeleteImage
 
 
-class Versions:
-    """One function's versions. Raises what AWS's own errors become."""
+class PublishedVersions:
+    """One function's versions and who needs them. Raises what AWS's own errors become."""
 
     def __init__(self, client: LambdaClient, cloudwatch: CloudWatchClient, function_name: str) -> None:
         self._client = client

@@ -8,7 +8,7 @@ from pathlib import Path
 from deployer.aws.client import Aws, reach
 from deployer.aws.errors import Conflict
 from deployer.aws.observed import Published, PublishedVersion
-from deployer.aws.published import Images, Versions
+from deployer.aws.published import Images, PublishedVersions
 from deployer.context import Context
 from deployer.errors import DeployerError, Exit
 from deployer.release import prune as pruning
@@ -30,7 +30,7 @@ def versions(context: Context, how: How, out: Path | None = None) -> Exit:
     Who uses a version is read again right before it is deleted. Raises NotFound where nothing was deployed.
     """
     aws = reach(context)
-    port = Versions(aws.client("lambda"), aws.cloudwatch, aws.function_name)
+    port = PublishedVersions(aws.client("lambda"), aws.cloudwatch, aws.function_name)
     newest = how.keep or context.config.prune.keep_versions
     found = port.read()
     kept = pruning.kept_versions(found, newest)
@@ -87,7 +87,7 @@ def images(context: Context, how: How, files: list[Path]) -> Exit:
     return Exit.DONE
 
 
-def _delete(context: Context, port: Versions, found: Published, number: str, newest: int) -> bool:
+def _delete(context: Context, port: PublishedVersions, found: Published, number: str, newest: int) -> bool:
     """Delete one version unless somebody needs it by then; return whether it is gone."""
     aliases, armed = port.read_users()
     why = pruning.kept_versions(replace(found, aliases=aliases, armed=armed), newest).get(number)
