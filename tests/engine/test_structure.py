@@ -59,6 +59,7 @@ PURE = {
         "aws.observed",
         "aws.stack_states",
         "aws.denied",
+        "aws.statements",
         "aws.trust",
         "image.findings",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,45 @@ def test_what_was_just_made_is_whole(
     broken = red(capsys.readouterr().out)
     assert any("no alarm examined-staging-throttles" in line for line in broken)
     assert any("lacks lambda:PublishVersion on arn:aws:lambda:eu-central-1" in line for line in broken)
+
+
+def run(client: Client, command: str) -> None:
+    """Do what a command of the AWS CLI says; its options are the call's own parameters, spelled otherwise."""
+    aws, service, operation, *options = shlex.split(command)
+    assert aws == "aws"
+    names = [name.removeprefix("--").title().replace("-", "") for name in options[::2]]
+    getattr(client(service), operation.replace("-", "_"))(**dict(zip(names, options[1::2], strict=True)))
+
+
+def test_what_is_said_to_mend_the_guard_mends_it(
+    client: Client,
+    environment: type[Environment],
+    checkout: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Statements that somebody removed are put back by the commands that doctor names, as the stack has them."""
+    staging = environment("examined")
+    staging.apply(SERVICE_PARAMETERS["ImageUri"])
+    [topic] = [
+        one["TopicArn"] for one in client("sns").list_topics()["Topics"] if "examined" in one["TopicArn"]
+    ]
+
+    def policies() -> tuple[object, list[dict[str, object]]]:
+        published = json.loads(client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])
+        invoked = json.loads(client("lambda").get_policy(FunctionName="examined-staging-guard")["Policy"])
+        return published, invoked["Statement"]
+
+    before, [made] = policies()
+    client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue="{}")
+    client("lambda").remove_permission(FunctionName="examined-staging-guard", StatementId=made["Sid"])
+    capsys.readouterr()
+    main(["doctor", "--env", "staging"])
+    hints = [line.partition("hint: ")[2] for line in red(capsys.readouterr().out) if " guard " in line]
+    assert len(hints) == 2
+    for hint in hints:
+        run(client, hint)
+    after, [again] = policies()
+    assert after == before
+    assert {**again, "Sid": made["Sid"]} == made
+    main(["doctor", "--env", "staging"])
+    assert not [line for line in red(capsys.readouterr().out) if " guard " in line]

@@ -189,12 +189,12 @@ BROKEN: dict[str, tuple[Callable[[Whole], object], str, str]] = {
     "alarms may not tell the topic": (
         lambda a: a.policies.update(topic=letting("events.amazonaws.com")),
         "guard        cloudwatch.amazonaws.com may not reach the rollout topic",
-        "detect-stack-drift",
+        f"aws sns set-topic-attributes --topic-arn {TOPIC} --attribute-name Policy",
     ),
     "the topic may not wake the guard": (
         lambda a: a.policies.update({f"{FUNCTION}-guard": None}),
         "guard        sns.amazonaws.com may not reach the guard",
-        "detect-stack-drift",
+        f"aws lambda add-permission --function-name {FUNCTION}-guard",
     ),
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.aws import statements
 from deployer.aws.client import Aws
 from deployer.aws.errors import NotFound, translated
 from deployer.aws.observed import StackState
@@ -172,11 +173,12 @@ def _guard(place: Place, state: StackState) -> Iterator[Line]:
     listed = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     yield links.listener(topic, [one["Endpoint"] for one in listed], f"{place.function_arn}-guard")
     attributes = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
-    stack = place.aws.function_name
-    yield links.may("the rollout topic", attributes.get("Policy"), "cloudwatch.amazonaws.com", stack)
+    hint = statements.let_alarms_publish(topic, place.aws.function_name)
+    yield links.may("the rollout topic", attributes.get("Policy"), "cloudwatch.amazonaws.com", hint)
     try:
         with translated("reading the guard's policy"):
             policy = place.aws.client("lambda").get_policy(FunctionName=guard)["Policy"]
     except NotFound:
         policy = None
-    yield links.may("the guard", policy, "sns.amazonaws.com", stack)
+    hint = statements.let_topic_invoke_guard(topic, place.aws.function_name)
+    yield links.may("the guard", policy, "sns.amazonaws.com", hint)

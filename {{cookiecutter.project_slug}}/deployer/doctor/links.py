@@ -155,14 +155,13 @@ def listener(topic: str, endpoints: Sequence[str], guard_arn: str) -> Line:
     return red("guard", f"{', '.join(endpoints) or 'nobody'} listens to {topic}", guard_arn, hint)
 
 
-def may(what: str, policy: str | None, service: str, stack: str) -> Line:
-    """Tell whether a resource policy lets a service in."""
+def may(what: str, policy: str | None, service: str, hint: str) -> Line:
+    """Tell whether a resource policy lets a service in; `hint` is the command that lets it in again."""
     for statement in _statements(policy):
         principal = statement.get("Principal", {})
         services = _list(principal.get("Service", [])) if isinstance(principal, dict) else []
         if statement.get("Effect") == "Allow" and service in services:
             return Line("guard", f"{service} may reach {what}")
-    hint = f"aws cloudformation detect-stack-drift --stack-name {stack}; then deployer apply"
     return red("guard", f"{service} may not reach {what}", f"a statement for {service} in its policy", hint)
 
 

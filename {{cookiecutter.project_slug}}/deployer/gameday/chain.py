@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.aws import statements
 from deployer.gameday.findings import Finding
 
 DIMENSIONS = ("FunctionName", "Resource", "ExecutedVersion")
@@ -87,14 +88,13 @@ def _state(chain: Chain) -> Finding | None:
 
 
 def _topic(chain: Chain) -> Finding | None:
-    drift = f"aws cloudformation detect-stack-drift --stack-name {chain.function}; then `deployer apply`"
     if "policy" not in chain.unread and not allows(
         chain.policy, "cloudwatch.amazonaws.com", ("SNS:Publish", "sns:Publish", "sns:*")
     ):
         return Finding(
             "guard: CloudWatch may not publish to the rollout topic",
             f"found no statement for cloudwatch.amazonaws.com in the policy of {chain.topic}",
-            drift,
+            statements.let_alarms_publish(chain.topic, chain.function),
         )
     if "listeners" not in chain.unread and not any(
         end.endswith(f":{chain.guard}") for end in chain.listeners
@@ -122,7 +122,7 @@ def _guard(chain: Chain) -> Finding:
         return Finding(
             "guard: SNS may not invoke the guard function",
             f"found no statement for sns.amazonaws.com in the policy of {chain.guard}",
-            f"aws cloudformation detect-stack-drift --stack-name {chain.function}; then `deployer apply`",
+            statements.let_topic_invoke_guard(chain.topic, chain.function),
         )
     unread = f"; not allowed to read: {', '.join(chain.unread)}" if chain.unread else ""
     return Finding(
