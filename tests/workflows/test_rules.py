@@ -955,6 +955,13 @@ MUTANTS = {
         "",
         "rollback.yml: its run-name lacks github.actor",
     ),
+    "looking at a rollout warns of events that nobody expects": Mutant(
+        rules.nothing_to_keep_is_no_warning,
+        CONTROL,
+        ", if-no-files-found: ignore",
+        "",
+        "control.yml control: `Keep events` warns where there is nothing to keep",
+    ),
 }
 
 

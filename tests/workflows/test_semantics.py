@@ -574,6 +574,7 @@ def test_unknown_keys_end_the_run(player: Player) -> None:
         ("{ uses: actions/checkout@v1 }", "would leave the token"),
         ("{ uses: actions/download-artifact@v8, with: { name: none } }", "Artifact not found for name: none"),
         ("{ uses: actions/upload-artifact@v7, with: { path: none, if-no-files-found: error } }", "No files were found"),
+        ("{ uses: actions/upload-artifact@v7, with: { path: none, if-no-files-found: silent } }", "Unrecognized if-no-files-found input"),
         ("{ uses: github/codeql-action/upload-sarif@v4, with: { sarif_file: x } }", "security-events: write"),
         ("{ uses: aws-actions/configure-aws-credentials@v6, with: { aws-region: eu-west-1 } }", "Credentials could not be loaded"),
         (
@@ -588,6 +589,17 @@ def test_actions_refuse_as_the_real_ones(step: str, says: str, player: Player) -
     record = player.play(f"  a: {{ runs-on: x, steps: [ {step} ] }}")
     assert record.result == "failure"
     assert says in record.job("a").annotations[0].message
+
+
+@pytest.mark.parametrize(
+    ("given", "warnings"), [("", 1), (", if-no-files-found: warn", 1), (", if-no-files-found: ignore", 0)]
+)
+def test_nothing_to_keep_warns_unless_told_otherwise(given: str, warnings: int, player: Player) -> None:
+    """An upload that finds no file is green; it says so in a warning, or nothing where it is told to ignore that."""
+    step = f"{{ uses: actions/upload-artifact@v7, with: {{ path: none{given} }} }}"
+    record = player.play(f"  a: {{ runs-on: x, steps: [ {step} ] }}")
+    assert record.result == "success"
+    assert len(record.job("a").annotations) == warnings
 
 
 def test_a_private_repository_is_not_readable_without_the_right(player: Player) -> None:

@@ -24,12 +24,17 @@ def upload(call: Call) -> None:
     patterns = [line.strip() for line in call.inputs.required("path").splitlines() if line.strip()]
     if any(pattern.startswith(("!", "~", "/")) for pattern in patterns):
         raise ActionFailedError("paths with `!` or `~`, or outside the workspace, are not played")
+    if_none = call.inputs["if-no-files-found"]
+    if if_none not in ("warn", "error", "ignore"):
+        raise ActionFailedError(
+            f"Unrecognized if-no-files-found input. Provided: {if_none}. Available options: warn,error,ignore"
+        )
     may_hide = call.inputs.flag("include-hidden-files")
     files = sorted({file for pattern in patterns for file in _found(workspace, pattern)})
     files = [file for file in files if may_hide or not _is_hidden(file.relative_to(workspace))]
     if not files:
         message = f"No files were found with the provided path: {' '.join(patterns)}. No artifacts will be uploaded."
-        match call.inputs["if-no-files-found"]:
+        match if_none:
             case "error":
                 raise ActionFailedError(message)
             case "warn":

@@ -218,6 +218,20 @@ def files_read_alike(files: Files) -> list[str]:
     return found
 
 
+def nothing_to_keep_is_no_warning(files: Files) -> list[str]:
+    """Demand that what is kept whatever happened before is silent where nothing was written.
+
+    A step before it failed then, or had nothing to write: a warning would draw the eye from the reason.
+    """
+    return [
+        f"{place}: `{step.get('name')}` warns where there is nothing to keep"
+        for place, job, _ in reading.jobs(files)
+        for step in reading.steps(job)
+        if reading.uses(step) == "actions/upload-artifact" and "always()" in str(step.get("if", ""))
+        if step.get("with", {}).get("if-no-files-found") != "ignore"
+    ]
+
+
 RULES: tuple[Rule, ...] = (
     actions_are_pinned_once,
     forbidden_actions_are_absent,
@@ -230,6 +244,7 @@ RULES: tuple[Rule, ...] = (
     game_days_wait_for_releases,
     one_job_named_pass,
     files_read_alike,
+    nothing_to_keep_is_no_warning,
     *credentials.RULES,
     *release.RULES,
     *work.RULES,
