@@ -262,6 +262,25 @@ MUTANTS = {
         "  Extra:\n    Type: AWS::IAM::RolePolicy\nOutputs:\n",
         "Extra is an AWS::IAM::RolePolicy",
     ),
+    "production has the role of a game day": Mutant(
+        rules.made_where_it_should_be,
+        "  GamedayRole:\n    Type: AWS::IAM::Role\n    Condition: IsStaging\n",
+        "  GamedayRole:\n    Type: AWS::IAM::Role\n",
+        "GamedayRole is made if None, expected IsStaging",
+    ),
+    "what is staging's is production's": Mutant(
+        rules.made_where_it_should_be,
+        "IsStaging: !Equals [!Ref Environment, staging]",
+        "IsStaging: !Not [!Equals [!Ref Environment, staging]]",
+        "IsStaging means",
+    ),
+    "the repository is open to staging's account in any case": Mutant(
+        rules.made_where_it_should_be,
+        "StagingIsElsewhere: !Not [!Equals [!Ref StagingAccount, !Ref RegistryAccount]]",
+        "StagingIsElsewhere: !Equals [!Ref StagingAccount, !Ref StagingAccount]",
+        "StagingIsElsewhere means",
+        REGISTRY,
+    ),
     "a deploy role may do anything to functions": Mutant(
         rules.no_action_has_a_wildcard,
         "                  - lambda:DeleteProvisionedConcurrencyConfig\n                  - lambda:InvokeFunction",

@@ -288,6 +288,18 @@ MUTANTS = {
         "      Principal: sns.amazonaws.com\n",
         "GuardPermission has SourceArn None",
     ),
+    "no topic wakes the guard": Mutant(
+        rules.only_ours_invoke,
+        "  GuardPermission:\n    Type: AWS::Lambda::Permission\n",
+        "  GuardPermission:\n    Type: AWS::CloudFormation::WaitConditionHandle\n",
+        "nobody may wake the guard",
+    ),
+    "alarms publish to another topic": Mutant(
+        rules.only_our_alarms_publish,
+        "      Topics: [!Ref RolloutTopic]\n",
+        "      Topics: [!Ref OtherTopic]\n",
+        "no alarm may publish",
+    ),
     "a flood starves the guard": Mutant(
         rules.concurrency_is_reserved,
         "      ReservedConcurrentExecutions: !If [ReservesConcurrency, 1, !Ref AWS::NoValue]\n",

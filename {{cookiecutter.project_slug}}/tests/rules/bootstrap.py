@@ -52,6 +52,18 @@ LONGEST = {
     "${AWS::Partition}": "aws",
 }
 PULL = {"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
+# What is not made everywhere: who tries what staging serves has no role in production.
+CONDITIONS = {"OidcProvider": "CreatesOidcProvider", "SmokeRole": "IsStaging", "GamedayRole": "IsStaging"}
+MEANINGS: dict[str, Any] = {
+    "CreatesOidcProvider": {"Fn::Equals": [{"Ref": "ExistingOidcProviderArn"}, ""]},
+    "IsStaging": {"Fn::Equals": [{"Ref": "Environment"}, "staging"]},
+    **{
+        f"{environment}IsElsewhere": {
+            "Fn::Not": [{"Fn::Equals": [{"Ref": f"{environment}Account"}, {"Ref": "RegistryAccount"}]}]
+        }
+        for environment in ("Staging", "Production")
+    },
+}
 ROLE_KEYS = {"RoleName", "Description", "MaxSessionDuration", "AssumeRolePolicyDocument", "Policies"}
 POLICY_KEYS = {"ManagedPolicyName", "Description", "PolicyDocument"}
 
@@ -95,6 +107,20 @@ def nothing_else_is_made(template: Template) -> list[str]:
         f"{name} is an {resource['Type']}"
         for name, resource in template["Resources"].items()
         if resource["Type"] not in known
+    ]
+
+
+def made_where_it_should_be(template: Template) -> list[str]:
+    """Require that only staging has the roles that change or call what it serves without a release."""
+    problems = [
+        f"{name} is made if {resource.get('Condition')}, expected {CONDITIONS.get(name, 'always')}"
+        for name, resource in template["Resources"].items()
+        if resource.get("Condition") != CONDITIONS.get(name)
+    ]
+    return problems + [
+        f"{name} means {meaning}, expected {MEANINGS.get(name)}"
+        for name, meaning in template.get("Conditions", {}).items()
+        if meaning != MEANINGS.get(name)
     ]
 
 
@@ -201,6 +227,7 @@ RULES: tuple[Rule, ...] = (
     *trust_rules.RULES,
     roles_have_their_names,
     nothing_else_is_made,
+    made_where_it_should_be,
     no_action_has_a_wildcard,
     resources_are_scoped,
     smoke_role_touches_data_only,

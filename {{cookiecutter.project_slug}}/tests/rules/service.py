@@ -100,10 +100,12 @@ def _kept(template: Template, type_: str, deletion: str) -> list[str]:
 
 
 def only_ours_invoke(template: Template) -> list[str]:
-    """Require that S3 may invoke the alias for our bucket of this account, SNS the guard for our topic."""
-    return [
+    """Require that S3 may invoke the alias for our bucket of this account, and that SNS may the guard for our topic."""
+    permissions = resources(template, "AWS::Lambda::Permission")
+    problems = [] if "GuardPermission" in permissions else ["nobody may wake the guard"]
+    return problems + [
         f"{name} has {key} {permission.get(key)}, expected {PERMISSIONS.get(name, {}).get(key)}"
-        for name, permission in resources(template, "AWS::Lambda::Permission").items()
+        for name, permission in permissions.items()
         for key in sorted(permission.keys() | PERMISSIONS.get(name, {}).keys())
         if permission.get(key) != PERMISSIONS.get(name, {}).get(key)
     ]
@@ -322,7 +324,13 @@ def only_our_alarms_publish(template: Template) -> list[str]:
         },
     }
     policies = resources(template, "AWS::SNS::TopicPolicy")
-    problems = [] if policies else ["no alarm may publish"]
+    allowed = [
+        statement
+        for policy in policies.values()
+        if {"Ref": "RolloutTopic"} in policy["Topics"]
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+    problems = [] if expected in allowed else ["no alarm may publish"]
     return problems + [
         f"{name} allows {statement}"
         for name, policy in policies.items()
