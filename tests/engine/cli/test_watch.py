@@ -119,6 +119,12 @@ def test_there_is_one_issue(results: str, issues: list[object], verbs: list[str]
         pytest.param([{"conclusion": "success", "url": "u"}], Exit.DONE, id="green"),
         pytest.param([{"conclusion": "failure", "url": "u"}], Exit.FAILED, id="red"),
         pytest.param([{"conclusion": "cancelled", "url": "u"}], Exit.FAILED, id="cancelled"),
+        pytest.param([{"conclusion": "skipped", "url": "u"}], Exit.DONE, id="switched on since"),
+        pytest.param(
+            [{"conclusion": "skipped", "url": "u"}, {"conclusion": "failure", "url": "u"}],
+            Exit.FAILED,
+            id="red, then switched off for a week",
+        ),
     ],
 )
 def test_a_game_day_that_was_not_green_is_found(runs: list[object], exit_code: Exit, gh: Gh) -> None:
