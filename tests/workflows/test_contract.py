@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import subprocess
 import tarfile
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
 import yaml
 
 from deployer.image import build as image
@@ -101,3 +104,22 @@ def test_image_is_loaded_where_it_was_handed_to(tmp_path: Path) -> None:
     elsewhere = {"tar": "/another/machine/build/image.tar", "created_at": "2026-01-01T00:00:00+00:00"}
     (tmp_path / "image.json").write_text(json.dumps(built | elsewhere), encoding="utf-8")
     assert image.load(tmp_path).tar == tmp_path / "image.tar"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="GitHub's runner has bash")
+def test_a_missing_role_is_one_clear_sentence() -> None:
+    """A job whose variable is gone ends before it asks AWS for anything, and says which one and what mends it."""
+    steps = yaml.safe_load((ROOT / ".github/actions/assume-role/action.yml").read_text())["runs"]["steps"]
+    assert ["run" in step for step in steps] == [True, False]
+    for role in ("", "arn:aws:iam::1:role/x"):
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps[0]["run"]],
+            env={"ROLE": role, "VARIABLE": "AWS_PLAN_ROLE_ARN", "PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode == 0) == bool(role)
+        assert ("AWS_PLAN_ROLE_ARN is not set here, run deployer bootstrap again" in done.stderr) != bool(
+            role
+        )

@@ -19,12 +19,15 @@ from typing import Any
 import pytest
 from testbed.local_aws import bridge_gateway
 
+from deployer.cli.main import main
 from deployer.config import Config, parse
-from deployer.errors import DeployerError
+from deployer.errors import DeployerError, Exit
 from deployer.image import findings
 from deployer.image import scan as scanner
 from deployer.image import scanner as confined
 from deployer.image.build import BuiltImage
+from engine.around import given_settings
+from engine.cli.test_cli import SETTINGS
 from engine.image import trivy_fixture as fixture
 from engine.image.conftest import Docker, unavailable
 from generating import GENERATED, ROOT
@@ -606,3 +609,24 @@ def test_a_rescan_without_database_is_not_clean(gate: Gate) -> None:
     assert result.status == "not-scanned"
     with pytest.raises(DeployerError):
         findings.require_clean(result)
+
+
+@pytest.mark.parametrize(("days", "code"), [(59, Exit.DONE), (62, Exit.FAILED)], ids=["young", "old"])
+def test_an_old_image_is_told(
+    days: int, code: Exit, gate: Gate, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A clean image of two months ago is red in the daily watch: what was mended in its base is not in it."""
+    gate.scan()
+    release, made_at = kept(gate), NOW - timedelta(days=days)
+    inventory = gate.out / "scan" / "sbom.cdx.json"
+    text = re.sub(r'"timestamp": ?"[^"]+"', f'"timestamp": "{made_at.isoformat()}"', inventory.read_text())
+    inventory.write_text(text)
+    given_settings(gate.options.root, SETTINGS)
+    monkeypatch.chdir(gate.options.root)
+    monkeypatch.setenv("TRIVY_IMAGE", gate.options.image or "")
+    monkeypatch.setenv("TRIVY_CACHE_DIR", str(gate.cache))
+    assert main(["watch", "rescan", "--image-sha256", release.sha256]) == code
+    said = capsys.readouterr()
+    assert "rescan     clean" in said.out
+    assert ("error: the live image is old" in said.err) == (code is Exit.FAILED)
+    assert (f"found an image of {made_at:%d %B %Y}, expected at most 60 days" in said.err) == bool(said.err)
