@@ -637,6 +637,23 @@ def test_artifacts_keep_the_layout(player: Player) -> None:
     assert record.results["two"] == "success"
 
 
+def test_what_is_left_out_counts_as_done(player: Player) -> None:
+    """An action or a script that a world leaves out is not run; the record says so, and why."""
+    jobs = """
+  a:
+    runs-on: x
+    steps:
+      - run: make everything
+      - uses: $/checks
+      - run: echo "${{ github.event_name }}"
+"""
+    repository = player.repository({".github/workflows/w.yml": f"on: push\njobs:\n{jobs}"})
+    left_out = {"make everything": "takes long", "$/checks": "played before"}
+    record = player.run(repository, left_out=left_out).execute()
+    assert [step.left_out for step in record.job("a").steps] == ["takes long", "played before", ""]
+    assert (record.result, record.job("a").text.strip()) == ("success", "push")
+
+
 # Mutants of the runner
 
 MUTANTS: dict[str, tuple[str, str, str, Check]] = {

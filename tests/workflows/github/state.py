@@ -45,7 +45,8 @@ class Host:
 
     `first_on_path` comes before whatever a job puts on PATH; `minute_s` is how long a minute of a timeout takes;
     `tokens` is a folder where a program that plays GitHub finds the rights of each job's token.
-    `left_out` are actions of the repository that are not run, with the reason, which the record keeps.
+    `left_out` are actions of the repository and scripts that are not run, with the reason, which the record
+    keeps.
     """
 
     folder: Path

@@ -6,6 +6,7 @@ import contextlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -66,9 +67,14 @@ class Account:
         ]
 
     @contextlib.contextmanager
-    def traffic(self) -> Iterator[Watch]:
-        """Send the real sample's event to production's alias for the length of a `with` block."""
-        name = self.config.function_name(PRODUCTION)
+    def traffic(
+        self, environment: str = PRODUCTION, *, per_s: float = REQUESTS_PER_S, beside: Path | None = None
+    ) -> Iterator[Watch]:
+        """Send the real sample's event to an environment's alias for the length of a `with` block.
+
+        Calls of its own that a command makes in the folder `beside` are counted with them.
+        """
+        name = self.config.function_name(environment)
         stack = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
         names = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
         sample = samples.load(self.hub.edit)
@@ -76,8 +82,8 @@ class Account:
         for call in sample.before:
             calls.make(calls.filled(call, names), self.client)
         event = calls.fill(sample.event, names, where="the sample's event")
-        nobody_elses = self.hub.remote.parent / CALLS
+        others = (beside or self.hub.remote.parent) / CALLS
         clients = self.client("lambda"), self.client("cloudwatch")
-        target = Target(name, event, *clients, self.clock, nobody_elses)
-        with flowing(target, per_s=REQUESTS_PER_S, seed=uuid.uuid4().hex, look=lambda _: None) as watch:
+        target = Target(name, event, *clients, self.clock, others)
+        with flowing(target, per_s=per_s, seed=uuid.uuid4().hex, look=lambda _: None) as watch:
             yield watch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workflows.stories import beginning, refusals, releases, settings, watching
+from workflows.stories import beginning, game_days, refusals, releases, settings, watching
 from workflows.stories.story import Story
 
 BEGINNING = (Story(beginning.bootstrap), Story(beginning.first_release))
@@ -21,10 +21,12 @@ STORIES = (
     Story(watching.drift),
     Story(watching.vulnerability_that_became_known),
     Story(watching.prune),
+    Story(game_days.game_day),
     Story(refusals.red_scan),
     Story(refusals.tampered_image),
     Story(refusals.fourteen_tokens),
     Story(refusals.pull_request_of_a_fork),
+    Story(refusals.pull_request_of_a_fork_that_steals),
 )
 
 

@@ -11,14 +11,16 @@ from botocore.exceptions import ClientError
 from botocore.session import Session
 
 from engine.image import trivy_fixture
+from rehearsal import faults
 from workflows.github.artifacts import folder_of
 from workflows.github.event import Event
 from workflows.github.records import JobRecord
 from workflows.github.tokens import claims
 from workflows.stories.account import PRODUCTION
-from workflows.stories.story import decided
+from workflows.stories.story import all_well, decided
 from workflows.stories.world import World
 
+REHEARSAL = "python3 dev.py rehearse"
 UNSAFE = "app/unsafe_lib-1.0.0.dist-info/METADATA"
 
 
@@ -154,6 +156,21 @@ jobs:
 
 
 def pull_request_of_a_fork(world: World) -> None:
+    """A fork's pull request is checked, built, scanned and smoked by jobs that may read this repository and no more."""
+    before = decided(world)
+    world.left_out[REHEARSAL] = "the tests of the rehearsal play it"
+    faults.make_healthy_change(world.edit, "a change of somebody else")
+    world.push("Change it in a fork", branch="topic")
+    record = world.play("ci.yml", Event("pull_request", "topic", is_fork=True))
+    all_well(record)
+    assert set(record.results.values()) == {"success"}
+    for job in record.jobs:
+        assert job.permissions in ({"contents": "read"}, {}), job.id
+        assert not job.environment
+    assert decided(world) == before, "a fork reached AWS"
+
+
+def pull_request_of_a_fork_that_steals(world: World) -> None:
     """A fork's pull request that changes the workflows reaches no token, no secret, no environment, no AWS."""
     before = decided(world)
     role = world.hub.read()["variables"]["AWS_PUSH_ROLE_ARN"]

@@ -30,7 +30,8 @@ Say = Callable[[str], None]
 class World(Account):
     """Everything a story can touch.
 
-    `played` are the runs so far; `left_out` are actions of the repository that runs do not run again, and why.
+    `played` are the runs so far; `left_out` are actions of the repository and scripts that runs do not run
+    again, and why.
     """
 
     folder: Path
