@@ -182,6 +182,12 @@ def bake(_: Path, arguments: list[str]) -> int:
     return 0
 
 
+def lock(_: Path, arguments: list[str]) -> int:
+    """Compile the template's locks and check them; --check: check all locks of both repositories."""
+    status = int(dev.lock_here(ROOT, arguments, SAME_VERSIONS))
+    return status or (dev.check_locks(GENERATED) if arguments else 0)
+
+
 def manifest(_: Path, arguments: list[str]) -> int:
     """Write the hashes by which a generated repository knows that the machinery is unchanged."""
     machinery = dev.machinery_of(GENERATED)
@@ -206,8 +212,8 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
     "manifest": (manifest, "write the hashes of deployer/, rehearsal/ and testbed/, after each change there"),
     "lint": (lint, "run every linter, in place"),
     "lock": (
-        lambda _, __: dev.lock(ROOT, SAME_VERSIONS),
-        "compile requirements/*.in to hash-locked *.txt (needs uv)",
+        lock,
+        "compile requirements/*.in to hash-locked *.txt; --check: ask if all install on every platform",
     ),
     "clean": (lambda _, __: dev.clean(ROOT, LEFTOVERS), "remove environments, demo and everything built"),
 }

@@ -14,10 +14,12 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +36,14 @@ CLEAR_LINE = "\r\033[K"
 # at the top: the dependency bot takes from there that a lock is for every platform, and for which Python.
 LOCK_OPTIONS = ["--universal", "--generate-hashes", "--no-emit-index-url", "--no-annotate"]
 LOCK_OPTIONS += ["--python-version", "3.11"]
+# Where a checkout can be set up, as uv calls it: the index is asked for a wheel on each, for each Python.
+PLATFORMS = {
+    "Linux x86-64": "x86_64-unknown-linux-gnu",
+    "Linux arm64": "aarch64-unknown-linux-gnu",
+    "macOS arm64": "aarch64-apple-darwin",
+    "Windows x86-64": "x86_64-pc-windows-msvc",
+}
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 NETWORK_WORDS = (
     "connect",
     "name resolution",
@@ -275,7 +285,7 @@ def lint(root: Path, environment: Environment, linters: tuple[str, ...] = LINTER
     for line in linters:
         name, *rest = line.split()
         program = environment.program(root, name)
-        if not program.exists() and (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        if is_left_out(program):
             say(f"lint: left out, no build for this platform: {line}")
             continue
         words = [path for word in rest for path in _expand(root, word)]
@@ -285,6 +295,11 @@ def lint(root: Path, environment: Environment, linters: tuple[str, ...] = LINTER
         if result.returncode:
             say((result.stdout + result.stderr).rstrip())
     return 1 if failed else 0
+
+
+def is_left_out(program: Path) -> bool:
+    """Return whether the lock leaves a linter out on this platform: Linux on x86-64 has them all."""
+    return not program.exists() and (sys.platform, platform.machine()) != ("linux", "x86_64")
 
 
 def _expand(root: Path, word: str) -> list[str]:
@@ -297,11 +312,7 @@ def lock(root: Path, constraints: dict[str, str] | None = None) -> int:
 
     `constraints` are other lock files, by the name of a lock that has to agree with them.
     """
-    uv = find_uv()
-    if not uv:
-        raise SetupError(
-            "could not lock the dependencies", "found no uv on PATH", "install uv and run this again"
-        )
+    uv = uv_to_lock()
     for source in sorted((root / "requirements").glob("*.in")):
         say(f"lock: requirements/{source.stem}.txt")
         files = ["-o", f"{source.stem}.txt", source.name]
@@ -311,7 +322,66 @@ def lock(root: Path, constraints: dict[str, str] | None = None) -> int:
         status, lines = _run_showing_last_line(command, source.parent)
         if status:
             raise _explain(root, Environment("", f"requirements/{source.name}"), "uv", lines)
+    return check_locks(root)
+
+
+def uv_to_lock() -> str:
+    """Return a uv that answers; raise SetupError where there is none."""
+    uv = find_uv()
+    if not uv:
+        raise SetupError(
+            "could not lock the dependencies", "found no uv on PATH", "install uv and run this again"
+        )
+    return uv
+
+
+def check_locks(root: Path) -> int:
+    """Ask the index whether each lock installs from wheels on each of PLATFORMS and PYTHONS; install nothing.
+
+    Raises SetupError where a wheel is missing, and where the index cannot be asked.
+    """
+    uv, missing = uv_to_lock(), 0
+    for path in sorted((root / "requirements").glob("*.txt")):
+        name = f"requirements/{path.name}"
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            places = [(system, version) for system in PLATFORMS for version in PYTHONS]
+            asked = [pool.submit(_lacks, uv, root, name, *place) for place in places]
+        lacks: dict[tuple[str, str], list[str]] = {}
+        for (system, version), answer in zip(places, asked, strict=True):
+            if answer.result():
+                lacks.setdefault((system, answer.result()), []).append(version)
+        say(f"lock: {'FAILED' if lacks else 'ok    '} {name}")
+        for (system, package), versions in lacks.items():
+            say(f"lock: no wheel of {package} for {system}, Python {', '.join(versions)}")
+        missing += len(lacks)
+    if missing:
+        raise SetupError(
+            "a lock cannot be installed on every platform",
+            f"found {missing} wheel{'s' if missing > 1 else ''} missing, listed above, expected none",
+            "leave the package out there in requirements/*.in (`PACKAGE ; sys_platform != 'win32'`), or ask"
+            " for a version that has the wheel, and run `python3 dev.py lock`",
+        )
     return 0
+
+
+def _lacks(uv: str, root: Path, name: str, system: str, version: str) -> str:
+    """Return the first package of a lock without a wheel for that platform and Python, or an empty text."""
+    command = [uv, "pip", "install", "--dry-run", "--python", sys.executable, "--only-binary", ":all:"]
+    command += ["--python-platform", PLATFORMS[system], "--python-version", version]
+    with tempfile.TemporaryDirectory() as nothing:  # what this machine has installed must not answer
+        command += ["--target", nothing, "--require-hashes", "-r", name]
+        status, lines = _run_showing_last_line(command, root)
+    found = re.search(r"Because (?:only )?(\S+?)==\S+ has no (?:usable )?wheels", " ".join(lines))
+    if status and not found:
+        raise _explain(root, Environment("", name), "uv", lines)
+    return found[1] if status else ""
+
+
+def lock_here(root: Path, arguments: list[str], constraints: dict[str, str] | None = None) -> int:
+    """Compile the locks, then check them; --check: only ask whether each installs wherever it is promised."""
+    parser = argparse.ArgumentParser(prog="python3 dev.py lock", description=lock_here.__doc__)
+    parser.add_argument("--check", action="store_true", help="compile nothing")
+    return check_locks(root) if parser.parse_args(arguments).check else lock(root, constraints)
 
 
 def clean(root: Path, leftovers: tuple[str, ...] = LEFTOVERS) -> int:
@@ -386,6 +456,10 @@ def run(root: Path, arguments: list[str]) -> int:
     tools = str(environment.program(root, "python").parent)
     os.environ["PATH"] = os.pathsep.join([tools, os.environ.get("PATH", os.defpath)])
     program = shutil.which(arguments[0])
+    is_linter = arguments[0] in {line.split()[0] for line in LINTERS}
+    if not program and is_linter and is_left_out(environment.program(root, arguments[0])):
+        say(f"run: left out, no build for this platform: {arguments[0]}")
+        return 0
     if not program:
         raise SetupError(f"no program `{arguments[0]}`", f"looked in `{tools}` and on PATH", "check its name")
     return hand_over([program, *arguments[1:]], root)
@@ -491,7 +565,10 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
     "verify": (verify, "compare the template's files with what it generated"),
     "adopt": (adopt, 'keep a changed file of the template: adopt PATH --reason "..."'),
     "outdated": (outdated, "compare the template's commit in .cruft.json with its newest one"),
-    "lock": (lambda root, _: lock(root), "compile requirements/*.in to hash-locked *.txt (needs uv)"),
+    "lock": (
+        lock_here,
+        "compile requirements/*.in to hash-locked *.txt; --check: ask if they install on every platform",
+    ),
     "clean": (lambda root, _: clean(root), "remove the environments and everything built"),
     "run": (run, "run a program of .venv, or the deployer alone in a fresh clone: run deployer plan"),
 }

