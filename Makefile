@@ -2,6 +2,6 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: help demo test acts workflows proof bake manifest lint lock clean
-help demo test acts workflows proof bake manifest lint lock clean:
+.PHONY: help demo test acts workflows proof mutants bake manifest lint lock clean
+help demo test acts workflows proof mutants bake manifest lint lock clean:
 	@$(PYTHON) dev.py $@ $(ARGS)

@@ -167,6 +167,11 @@ def proof(_: Path, arguments: list[str]) -> int:
     return run(_, ["-m", "engine.proof", *arguments])
 
 
+def mutants(_: Path, arguments: list[str]) -> int:
+    """Show mutants of what decides about traffic to the tests that reach them; writes build/mutants.md."""
+    return run(_, ["-m", "mutants", *arguments])
+
+
 def lint(_: Path, arguments: list[str]) -> int:
     """Run every linter, on the template and on the generated repository's files in their place."""
     dev.ensure(ROOT, TOOLS)
@@ -208,6 +213,7 @@ TARGETS: dict[str, tuple[Callable[[Path, list[str]], int], str]] = {
         "play the shipped workflows under enforced roles; writes build/workflows.md",
     ),
     "proof": (proof, "play every fault at every moment of a rollout; writes docs/rollout-proof.md"),
+    "mutants": (mutants, "show each small change of what decides about traffic to the tests that reach it"),
     "bake": (bake, "generate image-resizer into build/bake"),
     "manifest": (manifest, "write the hashes of deployer/, rehearsal/ and testbed/, after each change there"),
     "lint": (lint, "run every linter, in place"),
