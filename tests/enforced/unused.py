@@ -33,10 +33,8 @@ UNUSED: dict[str, tuple[str, ...]] = {
         "deploy: cloudformation:DescribeEvents on stack/NAME/*",
         "deploy: cloudformation:DescribeEvents on changeSet/NAME-*/*",
     ),
-    "asked in what a person may wish of a rollout but no recording wished: to resume it": (
+    "asked where the version to go back to was deleted or has no image any more, which no recording met": (
         "rollback: lambda:ListVersionsByFunction on function:NAME",
-        "rollback: cloudwatch:GetMetricData on *",
-        "rollback: cloudwatch:PutMetricAlarm on alarm:NAME-canary-*",
     ),
     "read by doctor, which no recording ran as this role": ("plan: lambda:GetPolicy on function:NAME",),
     "reading, which AWS's schemas do not list; kept until a release in AWS shows that it is not asked for": (

@@ -97,8 +97,8 @@ ALLOWED: dict[str, tuple[Row, ...]] = {
     "RollbackRole": (
         (f"{READ} lambda:InvokeFunction lambda:UpdateAlias", (FUNCTION, f"{FUNCTION}:*"), ""),
         ("lambda:DeleteProvisionedConcurrencyConfig", (f"{FUNCTION}:*",), ""),
-        ("cloudwatch:DescribeAlarms cloudwatch:GetMetricData", ("*",), ""),
-        ("cloudwatch:DeleteAlarms cloudwatch:PutMetricAlarm", (CANARY,), ""),
+        ("cloudwatch:DescribeAlarms", ("*",), ""),
+        ("cloudwatch:DeleteAlarms", (CANARY,), ""),
         ("cloudformation:DescribeStacks cloudformation:GetTemplate", (STACK,), ""),
         ("sns:Publish", (TOPIC,), ""),
         ("ecr:DescribeImages", (IMAGES,), ""),
