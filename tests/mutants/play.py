@@ -34,8 +34,6 @@ _OPTIONS = [
     "-q",
     "-p",
     "no:cacheprovider",
-    "-p",
-    "no:xdist",
     "--no-header",
     "--tb=line",
     "-W",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.judge.counts import Block, Dispersion
-from deployer.judge.dispersion import dispersion
+from deployer.judge.dispersion import SHORTEST_HISTORY_S, UNMEASURED, dispersion
 
 WEEK = 7 * 24 * 4
 EXPOSURE_MIN = 8.0  # of deploy.toml's steps
@@ -76,6 +78,100 @@ def test_a_short_history_measures_nothing(hours):
     assert dispersion(blocks, exposure_min=8) == Dispersion(5.0, is_measured=False)
     assert dispersion(blocks, exposure_min=8, attempts=9) == Dispersion(9.0, is_measured=False)
     assert dispersion([*blocks, *[Block(100, 0)] * 24], exposure_min=8) == Dispersion(1.0)
+
+
+def by_the_formula(blocks: list[Block | None]) -> float:
+    """Return phi as the module's docstring defines it, step by step; None is a block that is left out."""
+    pairs = [(a, b) for a, b in pairwise(blocks) if a and b and a.calls and b.calls]
+    total = sum(a.errors + b.errors for a, b in pairs)
+    if not total:
+        return 1.0
+    parts = []
+    for a, b in pairs:
+        h = a.calls * b.calls / (a.calls + b.calls)
+        parts.append((a.calls + b.calls) * h * (a.errors / a.calls - b.errors / b.calls) ** 2)
+    found, mu = math.fsum(parts) / total, total / (2 * len(pairs))
+    return found if found > 1 + 3 * math.sqrt((3 + 1 / mu) / len(pairs)) else 1.0
+
+
+def test_it_is_what_its_formula_says():
+    """On a thousand days of few errors, many of them near the limit of three standard errors."""
+    rng = random.Random(11)
+    found = []
+    for _ in range(1000):
+        run = rng.choice([1, 2, 2, 3])
+        blocks = [
+            Block(n := rng.randint(0, 60), run * sum(rng.random() < 0.05 for _ in range(n // run)))
+            for _ in range(24)
+        ]
+        blocks[0] = Block(30, 1)
+        expected = by_the_formula(blocks)
+        found.append(expected > 1)
+        assert dispersion(blocks, exposure_min=1e9).phi == pytest.approx(expected, rel=1e-12)
+    assert 200 < sum(found) < 800
+
+
+QUIET, BUSY, BAD, NEAR = Block(1000, 1), Block(100_000, 400), Block(1000, 300), Block(1000, 90)
+
+
+@pytest.mark.parametrize("place", [0, 1, 12, 22, 23])
+def test_what_is_left_out_is_the_worst_block_and_its_neighbours(place):
+    """Of 360 minutes one stretch for one minute at risk; the worst has most errors above the mean, not most errors."""
+    blocks = [QUIET] * 24
+    blocks[(place + 6) % 24] = BUSY
+    for at in (place - 2, place - 1, place + 1, place + 2):
+        if 0 <= at < 24:
+            blocks[at] = NEAR
+    blocks[place] = BAD
+    kept = [None if abs(at - place) <= 1 else block for at, block in enumerate(blocks)]
+    expected = by_the_formula(kept)
+    assert expected > 1
+    assert dispersion(blocks, exposure_min=1.0).phi == pytest.approx(expected, rel=1e-12)
+    assert dispersion(blocks, exposure_min=0.0).phi == pytest.approx(by_the_formula(blocks), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("exposure_min", "left_out"), [(1.81, 0), (1.79, 1), (0.91, 1), (0.89, 2), (0.61, 2), (0.59, 3)]
+)
+def test_how_many_are_left_out_is_a_whole_number(exposure_min, left_out):
+    """Half a percent of the minutes, for each minute at risk, rounded down: 1.8 of six hours."""
+    blocks = [Block(1000, 300) if at in (0, 10, 16) else QUIET for at in range(24)]
+    kept = [
+        None if any(abs(at - bad) <= 1 for bad in (0, 10, 16)[:left_out]) else b
+        for at, b in enumerate(blocks)
+    ]
+    assert dispersion(blocks, exposure_min=exposure_min).phi == pytest.approx(by_the_formula(kept), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("bad", "are_left_out"), [(390, False), (378, True)], ids=["at the mean", "half an error above it"]
+)
+def test_only_what_is_above_the_mean_is_left_out(bad, are_left_out):
+    """However much may be left out, blocks at the mean stay; those half an error above it go."""
+    calm, rest = Block(1000, 0), [Block(1000, 0 if at % 2 else 30) for at in range(21)]
+    blocks = [calm, Block(1000, bad), calm, *rest]
+    expected = 1.0 if are_left_out else by_the_formula(rest)
+    assert by_the_formula(rest) > 1
+    assert dispersion(blocks, exposure_min=0.01).phi == pytest.approx(expected, rel=1e-12)
+
+
+def test_where_all_is_left_out_errors_count_for_themselves():
+    """A day in which each block is bad, or beside one that is, leaves nothing to measure."""
+    blocks = [Block(1000, 40) if at % 3 == 1 else QUIET for at in range(24)]
+    assert dispersion(blocks, exposure_min=0.01) == Dispersion(1.0)
+
+
+def test_six_hours_are_enough_and_a_quarter_less_is_not():
+    """What six hours measured stands; what less measured counts only where it is more than five."""
+    blocks = [Block(1000, 300) if at % 2 else QUIET for at in range(24)]
+    assert len(blocks) * 15 * 60 == SHORTEST_HISTORY_S
+    assert dispersion(blocks, exposure_min=1e9).is_measured
+    assert dispersion(blocks[1:], exposure_min=1e9) == Dispersion(
+        by_the_formula(blocks[1:]), is_measured=False
+    )
+    calm = [QUIET] * 24
+    assert dispersion(calm, exposure_min=1e9) == Dispersion(1.0)
+    assert dispersion(calm[1:], exposure_min=1e9) == Dispersion(UNMEASURED, is_measured=False)
 
 
 @given(

@@ -83,3 +83,5 @@ def test_minutes_are_pooled_to_ten_calls_within_a_step():
     assert pooled(minutes, (60.0,)) == (Stratum(120, 2, 1, 10, 0), Stratum(240, 2, 1, 10, 0))
     full = [Stratum(60 * n, 1, 1, 9, 0) for n in range(3)]
     assert pooled(full, (60.0,)) == tuple(full)
+    assert pooled([Stratum(0, 1, 1, 4, 2), Stratum(60, 2, 1, 3, 1)], ()) == (Stratum(60, 3, 2, 7, 3),)
+    assert pooled([Stratum(0, 1, 0, 8, 0)], ()) == ()
