@@ -67,6 +67,7 @@ class Traffic:
 
     `outage` is (from, until, rate): in that time both versions fail that often. `lag_s` is how long CloudWatch
     takes to know of a call: what is newer is not in the numbers yet. `week` is the history in 15-minute blocks.
+    `later` is from when on (seconds since the epoch) everything is as in another traffic.
     """
 
     per_minute: float = 600
@@ -78,9 +79,18 @@ class Traffic:
     p50_ms: float = 200.0
     p99_ms: float = 900.0
     week: tuple[Block, ...] = (Block(9000, 9),) * (7 * 24 * 4)
+    later: tuple[float, Traffic] | None = None
 
     def counts(self, version: str, share: float, since: float, until: float) -> Counts:
-        """Return what that share of the traffic makes of a version in a time in which nothing changes."""
+        """Return what that share of the traffic makes of a version in a time in which no weight changes."""
+        if self.later is not None and self.later[0] < until:
+            at, other = self.later
+            after = other.counts(version, share, max(since, at), until)
+            return (
+                after
+                if since >= at
+                else _sum(replace(self, later=None).counts(version, share, since, at), after)
+            )
         per_second = self.per_minute * share / 60
         rate = self.errors.get(version, 0.0)
         if self.outage is not None and self.outage[0] <= since < self.outage[1]:
@@ -328,6 +338,10 @@ class FakeAws:
         """Let AWS be away from that call on, for that long: it answers nothing that is asked of it."""
         self.faults[call_number] = (lambda: self.goes_away(seconds), None)
         return self
+
+    def turns(self, traffic: Traffic) -> None:
+        """Let everything be as in another traffic from now on."""
+        self.traffic = replace(self.traffic, later=(self.clock.now(), traffic))
 
     def goes_away(self, seconds: float) -> None:
         """Answer nothing from now on, for that long."""

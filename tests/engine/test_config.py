@@ -8,7 +8,7 @@ import pytest
 
 from deployer import config
 from deployer.errors import DeployerError, Exit
-from deployer.model import OnLowTraffic, OnSlow, Step
+from deployer.model import OnSlow, Step
 from generating import GENERATED
 
 GOOD = """
@@ -36,13 +36,8 @@ def test_a_good_file_becomes_a_plan():
     """Steps, bakes and limits arrive in the plan the rollout follows; what is left out has its default."""
     read = config.parse(GOOD)
     plan = read.environment("production").rollout_plan("7f3a", "42")
-    assert plan.steps == (Step(10, 300), Step(50, 600))
-    assert (plan.final_bake_s, plan.max_extend_s, plan.max_pause_s) == (120, 600, 3600)
-    assert (plan.on_low_traffic, plan.on_slow, plan.only_observes) == (
-        OnLowTraffic.PAUSE,
-        OnSlow.PAUSE,
-        False,
-    )
+    assert plan.steps == (Step(10, 300), Step(50, 600), Step(95, 120))
+    assert (plan.max_pause_s, plan.on_slow, plan.only_observes) == (3600, OnSlow.PAUSE, False)
     assert read.environment("staging").rollout_plan("7f3a", "42").steps == ()
     assert read.function_name("production") == "image-resizer-production"
     assert read.platform() == "linux/arm64"

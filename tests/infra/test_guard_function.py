@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from deployer.canary import marker as markers
 from deployer.canary import moves
 from deployer.judge.counts import Counts
-from deployer.model import AliasState, Marker, RolloutState, Routing
+from deployer.model import AliasState, Cause, Marker, RolloutState, Routing
 from deployer.rollout.guard import Guard
 from engine.around import FakeAlarms
 from infra.guard_source import FUNCTION, FakeLambda, error, load, source
 
 ALARM = f"{FUNCTION}-canary-42"
-RUN = "mine [lc1 id=7.1 from=41 to=42 step=1/2 at=1763712000 plan=9c1e st=run]"
+RUN = "mine [lc1 id=7.1 from=41 to=42 step=1/3 at=1763712000 w=10+50+95 st=run]"
 
 
 def message(alarm: str = ALARM, state: str = "ALARM", description: str | None = None) -> str:
@@ -59,7 +59,7 @@ def test_guard_gives_the_traffic_back(fake: FakeLambda, capsys: pytest.CaptureFi
         {
             "FunctionVersion": "41",
             "RoutingConfig": {"AdditionalVersionWeights": {}},
-            "Description": "mine [lc1 id=7.1 from=41 to=42 step=1/2 at=1763712000 plan=9c1e st=rolled-back "
+            "Description": "mine [lc1 id=7.1 from=41 to=42 step=1/3 at=1763712000 w=10+50+95 st=rolled-back "
             f"why=guard: {ALARM}]",
         }
     ]
@@ -126,7 +126,7 @@ def test_guard_finds_the_marker_before_a_note(fake: FakeLambda) -> None:
 DAMAGED = {
     "": "",
     "mine": "mine",
-    RUN.replace("step=1/2", "step=2/2"): "mine",
+    RUN.replace("step=1/3", "step=2/3"): "mine",
     RUN.replace("lc1", "lc2"): RUN.replace("lc1", "lc2"),
     RUN.removesuffix("]"): RUN.removesuffix("]"),
     RUN.replace("st=run", "st=nonsense"): "mine",
@@ -194,7 +194,7 @@ def test_guard_leaves_a_version_without_traffic_alone(fake: FakeLambda) -> None:
 
 def test_guard_tries_again_after_a_conflict(fake: FakeLambda) -> None:
     """Whoever writes first, the alias is read again and the next step is rolled back as well."""
-    step_2 = RUN.replace("step=1/2 at=1763712000", "step=2/2 at=1763712000+300")
+    step_2 = RUN.replace("step=1/3 at=1763712000", "step=2/3 at=1763712000+300")
     fake.before_update = [
         lambda f: f.given_alias(step_2, weights={"42": 0.5}),
         lambda f: f.given_alias(step_2.replace("st=run", "st=bake"), stable="42"),
@@ -202,7 +202,7 @@ def test_guard_tries_again_after_a_conflict(fake: FakeLambda) -> None:
     deliver(load(fake), message())
     assert len(fake.updates) == 1
     assert fake.alias["FunctionVersion"] == "41"
-    assert "step=2/2" in fake.alias["Description"]
+    assert "step=2/3" in fake.alias["Description"]
 
 
 def test_guard_stops_when_somebody_else_rolled_back(fake: FakeLambda) -> None:
@@ -238,9 +238,10 @@ MARKERS = st.builds(
     id=WORD,
     from_version=st.sampled_from(["41", "42", "43"]),
     to_version=st.sampled_from(["41", "42", "43"]),
-    steps=st.integers(0, 8),
-    starts=st.lists(st.integers(1, 2_000_000_000), min_size=1, max_size=9).map(lambda s: tuple(sorted(s))),
-    plan=st.text("0123456789abcdef", min_size=4, max_size=4),
+    weights=st.lists(st.sampled_from([0.1, 5, 12.5, 50, 95]), max_size=8).map(tuple),
+    starts=st.lists(st.integers(1, 2_000_000_000), min_size=1, max_size=8).map(lambda s: tuple(sorted(s))),
+    pauses=st.integers(0, 3),
+    cause=st.one_of(st.none(), st.sampled_from(Cause)),
     state=st.sampled_from(RolloutState),
     since_s=st.integers(0, 90_000),
     accepted_s=st.integers(0, 90_000),
@@ -302,8 +303,8 @@ PIECES = st.sampled_from(
         "from=41",
         "to=42",
         "to=43",
-        "step=1/2",
-        "step=2/2",
+        "step=1/3",
+        "step=2/3",
         "step=1/2/3",
         "step=x",
         "at=1763712000",
@@ -312,8 +313,13 @@ PIECES = st.sampled_from(
         "at=+5",
         "t=30",
         "t=x",
+        "w=10+50",
+        "w=a+b",
+        "w=nan",
+        "w=1e9",
+        "p=2s",
+        "p=s",
         "plan=9c1e",
-        "plan=",
         "st=run",
         "st=bake",
         "st=pause",

@@ -15,13 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from deployer.accounts import Accounts
 from deployer.errors import DeployerError, Exit
-from deployer.model import MAX_STEPS, GateSettings, OnLowTraffic, OnSlow, RolloutPlan, Step
+from deployer.model import MAX_STEPS, GateSettings, OnSlow, RolloutPlan, Step
 from deployer.validation import Parameters, Variables, describe, refused
 
 ALIAS = "live"
 # A GitHub job ends after six hours. One GetMetricData gives the minutes of about a week.
 RUNNER_BAKE_S = 6 * 3600
 LONGEST_BAKE_S = 7 * 86400
+LAST_PCT = 95  # of the last place: the stable version keeps the rest as a control
 _ALARM_ARN = re.compile(r"^arn:[a-z-]+:cloudwatch:([a-z0-9-]+):\d{12}:alarm:(.+)$")
 
 Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
@@ -94,7 +95,7 @@ class StepSettings(_Section):
 class Environment(_Section):
     """How a release reaches one environment; no steps means all at once."""
 
-    steps: Annotated[list[StepSettings], Field(max_length=MAX_STEPS)] = []
+    steps: Annotated[list[StepSettings], Field(max_length=MAX_STEPS - 1)] = []
     final_bake_s: Annotated[int, Field(ge=0, le=LONGEST_BAKE_S)] = 0
     max_extend_s: Annotated[int, Field(ge=0, le=21600)] = 600
     max_pause_s: Annotated[int, Field(ge=60, le=86400)] = 3600
@@ -160,15 +161,15 @@ class Environment(_Section):
         )
 
     def rollout_plan(self, rollout_id: str, target: str) -> RolloutPlan:
-        """Return the pure plan `canary.decide` follows."""
+        """Return the pure plan `canary.decide` follows; in its last place the stable version is a control."""
+        steps = tuple(Step(s.weight_pct, s.bake_s) for s in self.steps)
+        has_last = bool(steps) and steps[-1].weight_pct < LAST_PCT and self.driver != "codedeploy"
+        last = [Step(LAST_PCT, self.final_bake_s)] if has_last and self.final_bake_s else []
         return RolloutPlan(
             id=rollout_id,
             target=target,
-            steps=tuple(Step(s.weight_pct, s.bake_s) for s in self.steps),
-            final_bake_s=self.final_bake_s,
-            max_extend_s=self.max_extend_s,
+            steps=(*steps, *last),
             max_pause_s=self.max_pause_s,
-            on_low_traffic=OnLowTraffic(self.on_low_traffic),
             on_slow=OnSlow(self.on_slow),
             only_observes=self.mode == "observe",
         )

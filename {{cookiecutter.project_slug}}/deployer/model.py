@@ -5,12 +5,12 @@ One word per thing: stable and canary version, weight (`weight_pct`), step, bake
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 MAX_STEPS = 8  # of a rollout, so that the marker fits into the alias's Description
+_UNKNOWN_BAKE_S = 600
 GAMEDAY = "deployer-gameday"  # how what a game day makes is called
 
 
@@ -27,9 +27,8 @@ class RolloutState(Enum):
     """Where a rollout is; written into the alias marker as `st=`."""
 
     RUN = "run"  # the canary has a step's share of the traffic
-    PAUSE = "pause"  # as in run or bake, but only a person or a failed gate moves it on
-    BAKE = "bake"  # the canary has all traffic and is still watched
-    DONE = "done"  # the canary became the stable version
+    PAUSE = "pause"  # as in run, but time alone moves nothing on
+    DONE = "done"  # the canary became the stable version; its alarm stays armed for a while
     ROLLED_BACK = "rolled-back"  # all traffic is on the version that was stable before
 
 
@@ -41,12 +40,12 @@ class Ends(Enum):
     SIMILAR = "similar"  # over as soon as the canary is at most goal_pct points worse
 
 
-class OnLowTraffic(Enum):
-    """What follows when a step was extended and there is still too little data to judge by."""
+class Cause(Enum):
+    """Why the engine pauses by itself; written into the alias marker."""
 
-    PAUSE = "pause"  # a person decides; nobody does within max_pause_s: back
-    PROMOTE = "promote"  # go on, and say that nothing proves it
-    FAIL = "fail"  # back to the stable version
+    SLOW = "slow"  # the canary is slower than the stable version, and only slower
+    THROTTLES = "throttles"  # Lambda turns more calls away than in any such time of last week
+    BLIND = "blind"  # nobody can see what the versions do
 
 
 class OnSlow(Enum):
@@ -75,7 +74,9 @@ class Step:
 class RolloutPlan:
     """What `canary.decide` follows: which version, called what, in which steps.
 
-    No steps means all traffic at once. `only_observes` lets time alone move the rollout: what would have
+    `steps` are all its places, the last one, in which the stable version keeps a little traffic as a control,
+    included; behind it one write gives the canary all traffic, and is done. No steps means all at once.
+    `only_observes` lets time alone move the rollout: what would have
     ended it is reported. `is_forced` lets it start although an alarm is red and nothing can be compared.
     `is_begun` is True once this rollout has written to the alias: what it then no longer finds there was
     ended by somebody else, and is not begun again. `known` is what the alias showed of it last.
@@ -87,10 +88,7 @@ class RolloutPlan:
     id: str
     target: str
     steps: tuple[Step, ...]
-    final_bake_s: int = 0
-    max_extend_s: int = 600
     max_pause_s: int = 3600
-    on_low_traffic: OnLowTraffic = OnLowTraffic.PAUSE
     on_slow: OnSlow = OnSlow.PAUSE
     only_observes: bool = False
     is_forced: bool = False
@@ -102,18 +100,24 @@ class RolloutPlan:
 
     @property
     def exposure_min(self) -> float:
-        """Return how many minutes of the whole traffic the canary serves, if nothing is extended."""
-        steps = sum(step.weight_pct / 100 * step.bake_s for step in self.steps)
-        return (steps + self.final_bake_s) / 60
+        """Return how many minutes of the whole traffic the canary serves, if each place takes its longest."""
+        return sum(step.weight_pct / 100 * step.bake_s for step in self.steps) / 60
 
     @property
-    def fingerprint(self) -> str:
-        """Four hex digits of the steps, so that a resume under other steps is noticed."""
-        return hashlib.sha256(repr((self.steps, self.final_bake_s)).encode()).hexdigest()[:4]
+    def weights(self) -> tuple[float, ...]:
+        """Return the canary's share of traffic in each place, in percent."""
+        return tuple(step.weight_pct for step in self.steps)
 
-    def is_bake(self, step: int) -> bool:
-        """Tell whether that step, from 1, is the final bake: the one behind the last step."""
-        return step > len(self.steps)
+    def following(self, weights: tuple[float, ...]) -> RolloutPlan:
+        """Return the plan with those weights, which a rollout began with: they outlast the settings.
+
+        A place keeps its length where the settings still have it; else it has the length of the longest.
+        """
+        if weights == self.weights:
+            return self
+        by_weight = {step.weight_pct: step for step in self.steps}
+        longest = max((step.bake_s for step in self.steps), default=_UNKNOWN_BAKE_S)
+        return replace(self, steps=tuple(by_weight.get(weight, Step(weight, longest)) for weight in weights))
 
 
 def percent(share: float) -> float:
@@ -133,32 +137,40 @@ class Routing:
 
 @dataclass(frozen=True)
 class Marker:
-    """A rollout's whole state, kept in the alias's Description next to the weights it explains.
+    """A rollout's whole state, kept in the alias's Description next to the traffic it explains.
 
-    `starts` is when each step so far began, in whole seconds since the epoch, the final bake included;
-    `since_s` is how long after the last of them the present state began (a pause, or the end of one),
-    `accepted_s` how long after the first a person last ended a pause: slowness up to then was accepted.
+    `weights` are the canary's shares of all its places, in percent. `starts` is when each place so far began,
+    in whole seconds since the epoch; `since_s` is how long after the last of them the present state began,
+    `accepted_s` how long after the first slowness was last accepted: what came before counts no more.
+    `cause` is why the engine paused; None where nothing is paused, or a person paused it. `pauses` counts
+    the pauses that the engine began.
     """
 
     id: str
     from_version: str
     to_version: str
-    steps: int
+    weights: tuple[float, ...]
     starts: tuple[int, ...]
-    plan: str
     state: RolloutState
     since_s: int = 0
     accepted_s: int = 0
+    pauses: int = 0
+    cause: Cause | None = None
     why: str = ""
 
     @property
     def is_active(self) -> bool:
         """True while the rollout still has decisions to make."""
-        return self.state in (RolloutState.RUN, RolloutState.PAUSE, RolloutState.BAKE)
+        return self.state in (RolloutState.RUN, RolloutState.PAUSE)
+
+    @property
+    def steps(self) -> int:
+        """How many places the rollout has."""
+        return len(self.weights)
 
     @property
     def step(self) -> int:
-        """The present step, from 1; 0 before the first."""
+        """The present place, from 1; 0 before the first."""
         return len(self.starts)
 
     @property
@@ -210,7 +222,7 @@ class Evidence:
 
     Of the present place: `judged_s` are its judged seconds, `has_shown` tells whether a canary that fails
     every call would have been found, `gap_pct` is by how many percentage points the canary is worse at most.
-    `holds` are the causes of a pause, of `slow`, `throttles` and `blind`, that are not over.
+    `holds` are the causes of a pause (values of `Cause`) that are not over, each by its own rule.
     """
 
     alarms: Mapping[str, AlarmReading] = field(default_factory=dict)

@@ -10,13 +10,12 @@ from rehearsal import faults, objects
 from rehearsal.ledger import MINUTE_S
 from rehearsal.play import Scene, Traffic, begin, changed_for_now, judge_stable, play
 from rehearsal.preparation import Script, command, release
-from rehearsal.settings import Value
 from rehearsal.stage import ENVIRONMENT, Stage
 
 DENSE = Traffic(per_minute=40)  # for what can only be told from many requests
 # A version that waits answers few requests in a real second, however fast the clock is.
 UNHURRIED = Traffic(per_s=15, per_minute=45)
-SPARSE_PER_MINUTE = 4
+SPARSE_PER_MINUTE = 2
 NEEDED = ("rehearsal-outage", "needed")  # the object that is gone during the outage
 OUTAGE_S = 2 * MINUTE_S  # three bad minutes at the most: the guard's alarm wants seven of eight
 
@@ -100,31 +99,18 @@ def _judge_both(stage: Stage, act: Act) -> Act:
 
 
 def low_traffic(stage: Stage) -> Act:
-    """Act 7: a step with too few requests is extended, then paused, and a person decides."""
+    """Act 7: a function that is hardly called ends promoted, without a person."""
     script = Script(
         "7. Hardly any traffic",
-        "Too few requests to tell anything: the step is extended, then the rollout pauses, "
-        "and a person promotes it.",
+        "Two requests a minute: too few to tell much, and no reason to wait for a person.",
         "promoted",
     )
-    settings: dict[str, Value] = {"min_canary_invocations": 30, "on_low_traffic": "pause"}
-    begin(stage, script, settings)
+    begin(stage, script)
     faults.make_healthy_change(stage.product.sources, "a change for a quiet hour")
     release(stage, script, "a change for a quiet hour")
     stage.clock.run_at(stage.speed)
-
-    def direct(scene: Scene) -> str:
-        with scene.driven() as driver:
-            if not scene.until(lambda: scene.state() is RolloutState.PAUSE, driver):
-                return f"{driver.outcome()} without a pause"
-            stage.clock.sleep(2 * MINUTE_S)
-            scene.ask("promote", "a person looked at the few requests there were")
-            return driver.outcome()
-
     traffic = Traffic(SPARSE_PER_MINUTE * stage.speed / MINUTE_S, 0)
-    # Long enough to see that many at all traffic, so that only the step is too quiet.
-    with changed_for_now(stage, {"final_bake_s": 600}):
-        return play(stage, script, direct, traffic)
+    return play(stage, script, lambda scene: scene.rollout("start"), traffic)
 
 
 def guard_only(stage: Stage) -> Act:

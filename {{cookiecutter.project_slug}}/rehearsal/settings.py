@@ -18,10 +18,7 @@ Value = str | int | list[str]
 # Every act begins from these; an act about one of them sets it to what it shows.
 COMMON: Mapping[str, Value] = {
     "settle_s": 60,  # metrics are published half a minute after each minute here
-    "min_canary_invocations": 3,  # a minute has about ten requests, and the canary one of them
     "on_slow": "off",  # a container's start takes as long as a minute
-    "on_low_traffic": "pause",
-    "max_extend_s": 600,
     "mode": "act",
     "driver": "runner",
     "second_rollout": "refuse",

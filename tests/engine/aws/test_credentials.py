@@ -296,7 +296,7 @@ def test_end_of_the_credentials(environ: dict[str, str], left_s: float | None) -
     assert credentials.ends_at(environ, NOW) == expected
 
 
-PLAN = RolloutPlan("7.1", "42", (Step(10, 300), Step(50, 300)), final_bake_s=300, max_extend_s=600)
+PLAN = RolloutPlan("7.1", "42", (Step(10, 300), Step(50, 300), Step(95, 300)))
 
 
 def test_a_plan_that_may_outlive_them_is_refused() -> None:
@@ -307,7 +307,7 @@ def test_a_plan_that_may_outlive_them_is_refused() -> None:
     assert str(caught.value).splitlines() == [
         "error: the rollout may outlive the AWS credentials, and with them the power to roll back",
         "  found credentials for 60 min, and a plan of up to 225 min",
-        "  hint: set AWS_DEPLOY_ROLE_ARN in the job, or shorten bake_s, max_extend_s and max_pause_s",
+        "  hint: set AWS_DEPLOY_ROLE_ARN in the job, or shorten bake_s and max_pause_s",
     ]
 
 
@@ -318,7 +318,7 @@ def test_a_plan_that_may_outlive_them_is_refused() -> None:
         (PLAN, IN_A_JOB | TEMPORARY | {"GITHUB_ACTIONS": "true"}),
         (RolloutPlan("7.1", "42", ()), TEMPORARY | {"GITHUB_ACTIONS": "true"}),
         (
-            RolloutPlan("7.1", "42", (Step(10, 300),), max_extend_s=300, max_pause_s=600),
+            RolloutPlan("7.1", "42", (Step(10, 300),), max_pause_s=600),
             TEMPORARY | {"GITHUB_ACTIONS": "true"},
         ),
     ],

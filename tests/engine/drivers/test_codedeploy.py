@@ -366,7 +366,7 @@ class TestCommand:
         assert main(["plan"], clock=VirtualClock(), aws=lambda _config, _environment: aws) == Exit.DONE  # type: ignore[arg-type,return-value]
         out = capsys.readouterr().out
         assert "refused    final_bake_s = 300: it watches nothing after the last shift" in out
-        assert "cost *     codedeploy $0.060: 10 runner minutes" in out
+        assert "cost *     codedeploy $0.030: 5 runner minutes" in out
         assert (
             "sample     none: there is no smoke/sample.toml, so nothing real is tried before traffic" in out
         )

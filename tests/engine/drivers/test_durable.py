@@ -126,9 +126,9 @@ class TestUnderTheOfficialRunner:
         result = run(aws, handed(poll_s=600))
         assert result.status is InvocationStatus.SUCCEEDED
         assert json.loads(result.result or "") == {
-            "outcome": "done", "version": "42", "reason": "300 s at all traffic were good",
+            "outcome": "done", "version": "42", "reason": "420 s at 95 % were good",
         }  # fmt: skip
-        assert [write.weight_pct for write in aws.writes] == [10, 50, 0, 0]
+        assert [write.weight_pct for write in aws.writes] == [10, 50, 95, 0]
         assert ended(aws) is RolloutState.DONE
 
     def test_one_operation(self):
@@ -181,7 +181,7 @@ class TestUnderTheOfficialRunner:
 
         result = run(aws, handed(poll_s=600), later={301.0: other, 4000.0: other})
         assert result.status is InvocationStatus.SUCCEEDED
-        assert [write.weight_pct for write in aws.writes] == [10, 50, 0, 0]
+        assert [write.weight_pct for write in aws.writes] == [10, 50, 95, 0]
 
     def test_not_a_rollout(self):
         """An event that is no hand-over fails the execution before any call."""
@@ -211,12 +211,14 @@ class TestLook:
         aws, clock = FakeAws(), VirtualClock()
         assert durable.look(durable.START, self.drive(aws, clock))["next_s"] == 60
 
-    def test_wakes_up_at_the_end_of_the_bake(self):
-        """The last look of a bake is at its end, not up to a minute later."""
+    def test_looks_on_until_a_place_is_judged(self):
+        """When a place has lasted its time its last minutes are not judged yet: the next look is soon."""
         aws, clock = FakeAws(), VirtualClock()
         drive = self.drive(aws, clock)
-        clock.time += 281
-        assert durable.look(durable.START, drive)["next_s"] == 18
+        clock.time += 361
+        after = durable.look(durable.START, drive)
+        assert (after["outcome"], after["next_s"]) == (None, 60)
+        assert "judged" in after["reason"]
 
     def test_conflict(self):
         """A conflict is read and decided again at once; after ten in a row the rollout goes back."""
@@ -286,7 +288,7 @@ class TestLook:
         aws, clock = FakeAws(), VirtualClock()
         told: list[object] = []
         drive = replace(self.drive(aws, clock), tell=told.append)
-        clock.time += 300
+        clock.time += 600
         aws.given_failure(len(aws.calls) + 6, Unavailable("the connection was lost"))
         state = durable.look(durable.START, drive)
         assert state["unanswered"]["event"]["decision"] == "set-weight"
@@ -352,7 +354,7 @@ def test_announced_and_put_away():
     aws.sns = aws.cloudwatch = topic  # type: ignore[attr-defined]
     result = run(aws, handed(poll_s=600, topic="arn:aws:sns:eu-west-1:1:rollouts"))
     assert result.status is InvocationStatus.SUCCEEDED
-    assert topic.told == ["step", "promoted", "done"]
+    assert topic.told == ["step", "step", "done"]
     assert topic.alarms == []
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from deployer.canary import marker
 from deployer.canary.decide import BLIND_LIMIT_S
 from deployer.canary.decision import Rollback
-from deployer.model import AliasWrite, OnLowTraffic, Outcome, RolloutState, Routing
+from deployer.model import AliasWrite, Outcome, RolloutState, Routing
 from deployer.rollout.way_back import SIGNAL_S
 from engine.proof.process import CANARY, OUTAGES_S, STABLE, TEXT, Kind, Story, has_failed
 
@@ -116,13 +116,10 @@ def never_rolls_back_as_an_observer(story: Story) -> None:
 
 
 def promotes_only_what_passed(story: Story) -> None:
-    """More traffic, and the end of the final bake, follow from a pass; from too little data only if allowed."""
+    """More traffic, and all of it, follow from a pass alone."""
     plan = story.scenario.plan
     if plan.only_observes or not plan.steps:
         return
-    allowed = {Outcome.PASS}
-    if plan.on_low_traffic is OnLowTraffic.PROMOTE:
-        allowed |= {Outcome.INCONCLUSIVE}
     for tick in story.told:
         if tick.written is None or tick.alias.marker is None or not tick.alias.marker.is_active:
             continue
@@ -131,28 +128,25 @@ def promotes_only_what_passed(story: Story) -> None:
         if is_finish or _weight(_routing(tick.written)) > _weight(tick.alias.routing):
             outcomes = {verdict.outcome for verdict in tick.evidence.verdicts}
             assert outcomes, "it went on without any verdict"
-            assert outcomes <= allowed, f"it went on after {outcomes}"
+            assert outcomes == {Outcome.PASS}, f"it went on after {outcomes}"
 
 
-def bakes_every_step(story: Story) -> None:
-    """No step is shorter than its bake, unless a person asked for that."""
+def judges_every_place(story: Story) -> None:
+    """No place ends before its minutes were judged, after they happened, unless a person asked for that."""
     plan = story.scenario.plan
     for tick in story.told:
         found = tick.alias.marker
-        if (
-            tick.written is None
-            or found is None
-            or not found.is_active
-            or isinstance(tick.decision, Rollback)
-        ):
+        if tick.written is None or found is None or not found.is_active:
             continue
         after = marker.parse(tick.written.description)[1]
         if after is None or (after.step == found.step and after.state is not RolloutState.DONE):
             continue
-        is_final = after.state is RolloutState.DONE and plan.final_bake_s > 0
-        assert not is_final or plan.is_bake(found.step), "it left the final bake out"
-        bake_s = plan.final_bake_s if plan.is_bake(found.step) else plan.steps[found.step - 1].bake_s
-        assert tick.at - found.at >= bake_s, f"step {found.step} was left after {tick.at - found.at} s"
+        step = plan.steps[found.step - 1]
+        assert after.state is not RolloutState.DONE or found.step == len(plan.steps), "it left places out"
+        assert plan.only_observes or tick.evidence.judged_s >= step.bake_s, (
+            f"step {found.step} was left after {tick.evidence.judged_s} judged seconds"
+        )
+        assert tick.at - found.at >= step.bake_s, f"step {found.step} was left after {tick.at - found.at} s"
 
 
 def answers_a_signal_at_once(story: Story) -> None:
@@ -191,7 +185,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     makes_at_most_six_calls_in_a_tick,
     never_rolls_back_as_an_observer,
     promotes_only_what_passed,
-    bakes_every_step,
+    judges_every_place,
     answers_a_signal_at_once,
     survives_what_passes,
 )
@@ -231,6 +225,6 @@ def _routing(write: AliasWrite) -> Routing:
     return Routing(write.version, write.canary, write.weight_pct)
 
 
-def _weight(routing: Routing) -> int:
+def _weight(routing: Routing) -> float:
     """Return the canary's share in percent."""
     return 100 if routing.stable == CANARY else routing.weight_pct

@@ -17,7 +17,7 @@ from typing import Any
 
 from deployer.aws.errors import Unavailable
 from deployer.canary import marker, moves
-from deployer.canary.decision import Done, Finish, Refuse, Rollback, Tick
+from deployer.canary.decision import Done, Promote, Refuse, Rollback, Tick
 from deployer.errors import DeployerError
 from deployer.model import AlarmState, AliasWrite, GateSettings, Outcome, RolloutPlan, RolloutState, Routing
 from deployer.rollout import run as rollout
@@ -28,6 +28,8 @@ TEXT = "the people's own words"
 STABLE, CANARY = "41", "42"
 MOST_CALLS = 400
 LATE_S = 600.0
+PAUSES = ("slow calls", "throttles")  # what is answered by a pause
+LAG_S = 900.0  # of a place, until its last minute is judged
 
 
 class Kind(Enum):
@@ -94,11 +96,11 @@ class Scenario:
 
     @property
     def longest_s(self) -> float:
-        """Return how long a rollout of this plan can take: each step extended and paused, and three faults."""
+        """Return how long a rollout of this plan can take: each place and pause, and three faults."""
         plan = self.plan
-        bakes = sum(step.bake_s for step in plan.steps) + plan.final_bake_s
-        more_s = plan.max_extend_s + plan.max_pause_s + 60
-        return bakes + (len(plan.steps) + 1) * more_s + 3 * (1200 + more_s) + self.grace_s
+        bakes = sum(step.bake_s for step in plan.steps)
+        more_s = LAG_S + plan.max_pause_s + 60
+        return bakes + (len(plan.steps) + 3) * more_s + 3 * (1200 + more_s) + self.grace_s
 
 
 @dataclass(frozen=True)
@@ -309,7 +311,7 @@ def has_failed(tick: Tick) -> bool:
         or (reading.state is AlarmState.ALARM and (reading.since is None or reading.since >= found.starts[0]))
         for reading in tick.evidence.alarms.values()
     )
-    worse = any(v.outcome is Outcome.FAIL and v.metric != "slow calls" for v in tick.evidence.verdicts)
+    worse = any(v.outcome is Outcome.FAIL and v.metric not in PAUSES for v in tick.evidence.verdicts)
     return red or worse
 
 
@@ -333,7 +335,7 @@ def _resume(engine: Engine, scenario: Scenario, aws: FakeAws) -> RolloutPlan | N
 def _is_over(tick: Tick, plan: RolloutPlan) -> bool:
     """Tell whether nothing follows a tick; after a last transition the process must end by itself."""
     match tick.decision:
-        case Done() | Refuse() | Rollback() | Finish():
+        case Done() | Refuse() | Rollback() | Promote():
             return True
     return False
 

@@ -22,7 +22,7 @@ from deployer.rollout.gate import Gate
 from engine.fakes import FakeAws, VirtualClock
 
 FN = "contract-production"
-PLAN = RolloutPlan(id="77.1", target="2", steps=(Step(10, 300), Step(50, 300)), final_bake_s=300)
+PLAN = RolloutPlan(id="77.1", target="2", steps=(Step(10, 300), Step(50, 300), Step(95, 300)))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from engine.proof.process import Scenario
 from engine.proof.scenarios import LONG, STANDARD, of
 from generating import GENERATED, ROOT
 
-TAKES_LONG = ("little traffic is promoted", "outage of both")  # the command looks at them as well
+TAKES_LONG = "outage of both"  # the command looks at them as well
 ENDS_BADLY = ("broken", "alarm in the first step", "slower, goes back")
 
 

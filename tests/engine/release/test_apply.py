@@ -225,7 +225,7 @@ def test_a_function_changed_by_hand_is_not_silently_accepted():
 
 def test_a_job_that_is_run_again_finds_its_rollout():
     """While a rollout of the wanted image runs, applying it again names that version and changes nothing."""
-    marker = Marker("77.1", "41", "42", 2, (0,), "aaaa", RolloutState.RUN)
+    marker = Marker("77.1", "41", "42", (10, 50), (0,), RolloutState.RUN)
     function = FakeFunction(alias_state=AliasState(Routing("41", "42", 10), "r1", marker=marker))
     function.images["42"] = OTHER
     assert apply(function, FakeStack(function), WANTED, say=lambda _: None) == Applied("42", is_live=False)

@@ -142,7 +142,7 @@ def test_weights_without_a_rollout_are_drift():
 
 def test_a_running_rollout_is_not_drift_but_blocks_changes():
     """While a rollout runs nothing may change the stack or the code under it."""
-    marker = Marker("7f3a", "41", "42", 2, (0,), "aaaa", RolloutState.RUN)
+    marker = Marker("7f3a", "41", "42", (10, 50), (0,), RolloutState.RUN)
     observed = replace(LIVE, alias=AliasState(Routing("41", "42", 10), "r1", marker=marker))
     assert plans.make(DESIRED, observed) == plans.Plan(())
     assert plans.make(replace(DESIRED, image_uri=OTHER), observed).blocked is not None

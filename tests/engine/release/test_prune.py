@@ -32,9 +32,8 @@ def markers(draw, numbers):
         id="7f3a",
         from_version=draw(numbers),
         to_version=draw(numbers),
-        steps=2,
+        weights=(10, 50),
         starts=(0,),
-        plan="aaaa",
         state=draw(st.sampled_from(RolloutState)),
         why=draw(st.sampled_from(["", "bad", "from=x to="])),
     )

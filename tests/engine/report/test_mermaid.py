@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from deployer.canary.decision import Decision, Finish, Promote, Rollback, SetWeight, Tick, Wait
+from deployer.canary.decision import Decision, Promote, Rollback, SetWeight, Tick, Wait
 from deployer.model import (
     AliasState,
     AliasWrite,
@@ -37,7 +37,7 @@ def promoted_after(minutes: float) -> list[Tick]:
         tick(0.01, SetWeight(1, 10, "first"), AliasWrite("1", MARKED, "2", 10)),
         tick(minutes / 2, SetWeight(2, 50, "good"), AliasWrite("1", MARKED, "2", 50)),
         tick(minutes - 1, Promote("good"), AliasWrite("2", MARKED)),
-        tick(minutes, Finish("good"), AliasWrite("2", MARKED)),
+        tick(minutes, Promote("good"), AliasWrite("2", MARKED)),
     ]
 
 
@@ -80,7 +80,7 @@ def test_a_chart_stays_small(minutes: int) -> None:
 
 def test_a_resumed_rollout_begins_where_it_is() -> None:
     """Whoever goes on with a rollout reads its weight from the alias, not from a write of its own."""
-    marker = Marker("a", "1", "2", 2, (5000,), "0000", RolloutState.RUN)
+    marker = Marker("a", "1", "2", (10, 50), (5000,), RolloutState.RUN)
     alias = AliasState(Routing("1", "2", 10), "r", marker=marker)
     ticks = [Tick(START, alias, Evidence(), Wait(1, "x")), promoted_after(8)[1]]
     _, values = chart(weight_chart(ticks, START))

@@ -7,19 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from deployer.canary.decision import Done, Finish, Pause, Promote, Refuse, Rollback, SetWeight, Tick, Wait
+from deployer.canary.decision import Done, Pause, Promote, Refuse, Resume, Rollback, SetWeight, Tick, Wait
 from deployer.canary.moves import write_for
-from deployer.model import Evidence, RolloutState
+from deployer.model import Cause, Evidence, RolloutState
 from deployer.report import text as report
-from engine.canary.test_decide import BAKING, OK, PAUSED, PLAN, START, at_step, untouched
+from engine.canary.test_decide import BY_ENGINE, LAST, OK, PAUSED, PLAN, START, at_step, untouched
 
 TICKS = [
     (Wait(5, "why"), at_step(1), "wait", "wait       why", ("41", "42", 10, "run")),
     (Wait(5, "why"), PAUSED, "wait", "wait       why", ("41", "42", 10, "pause")),
     (SetWeight(1, 10, "why"), untouched(), "set-weight", "set weight why", ("41", "42", 10, "run")),
-    (Promote("why"), at_step(2), "promote", "promote    why", ("42", None, 0, "bake")),
-    (Pause("why"), at_step(1), "pause", "pause      why", ("41", "42", 10, "pause")),
-    (Finish("why"), BAKING, "done", "done       why", ("42", None, 0, "done")),
+    (Promote("why"), LAST, "promote", "promote    why", ("42", None, 0, "done")),
+    (Pause("why", Cause.SLOW), at_step(1), "pause", "pause      why", ("41", "42", 10, "pause")),
+    (Resume("why"), BY_ENGINE, "resume", "resume     why", ("41", "42", 10, "run")),
     (Rollback("why"), at_step(2), "rollback", "roll back  why", ("41", None, 0, "rolled-back")),
     (Refuse("why", "hint"), untouched(), "refuse", "refuse     why", ("41", None, 0, None)),
     (Done(RolloutState.DONE, "why"), at_step(3, RolloutState.DONE), "done", "done       why", ("42", None, 0, "done")),
@@ -33,7 +33,7 @@ def test_every_decision_is_a_line_and_an_event(decision, alias, verb, line, afte
     """Each decision has its words for people, and its event shows the traffic as it is after the write."""
     written = (
         write_for(decision, PLAN, alias, START + 5)
-        if isinstance(decision, SetWeight | Promote | Pause | Finish | Rollback)
+        if isinstance(decision, SetWeight | Promote | Pause | Resume | Rollback)
         else None
     )
     event = report.tick_event(Tick(START + 5.0, alias, OK, decision, written))
@@ -50,7 +50,7 @@ def test_the_alias_in_words():
     shared = replace(PAUSED, marker=replace(PAUSED.marker, why="a person asked"))
     assert report.describe_alias(shared).splitlines() == [
         "traffic    version 41 90 %, version 42 10 %",
-        "rollout    7f3a: version 41 -> 42, pause, step 1/2",
+        "rollout    7f3a: version 41 -> 42, pause, step 1/3",
         "why        a person asked",
     ]
     assert "none recorded" in report.describe_alias(untouched())

@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 
 from deployer.aws.errors import Unavailable
-from deployer.canary.decision import Promote, SetWeight
+from deployer.canary.decision import SetWeight
 from deployer.canary.moves import write_for
 from deployer.judge.counts import Block
-from deployer.model import AlarmState, GateSettings, Outcome, RolloutPlan, Step
+from deployer.model import AlarmState, Ends, GateSettings, Outcome, RolloutPlan, Step
 from deployer.rollout.gate import Gate, Probe
 from engine.around import PROBE
 from engine.fakes import FakeAws, Traffic, VirtualClock
 
-PLAN = RolloutPlan(id="7f3a", target="42", steps=(Step(10, 300), Step(50, 300)), final_bake_s=300)
+PLAN = RolloutPlan(id="7f3a", target="42", steps=(Step(10, 300), Step(50, 300), Step(95, 300)))
 SETTINGS = GateSettings(compare_slow=True)
 
 
@@ -67,12 +67,27 @@ def test_the_time_before_is_read_once(clock):
 
 
 def test_minutes_that_are_not_complete_prove_nothing(clock):
-    """In the first minutes there is too little to judge, and a good canary passes once there is enough."""
+    """No minute is judged before its numbers are complete; a good canary passes, and what it proves is said."""
     aws, gate = begun(clock), Gate(SETTINGS, ("errors",))
     clock.sleep(60)
-    assert outcomes(look(gate, aws, clock)) == [Outcome.INCONCLUSIVE]
+    assert look(gate, aws, clock).judged_s == 0
     clock.sleep(240)
-    assert outcomes(look(gate, aws, clock)) == [Outcome.PASS]
+    found = look(gate, aws, clock)
+    assert outcomes(found) == [Outcome.PASS]
+    assert (found.judged_s, found.has_shown, found.holds) == (120, False, frozenset())
+    assert 0 < found.gap_pct < 100
+    shows = replace(PLAN, steps=(replace(PLAN.steps[0], ends=Ends.SHOWN), *PLAN.steps[1:]))
+    assert look(gate, aws, clock, shows).has_shown
+
+
+def test_what_was_paused_is_judged_from_then_on(clock):
+    """Minutes before a pause ended count no more for the place; without a pause all of them do."""
+    aws, gate = begun(clock), Gate(SETTINGS, ("errors",))
+    clock.sleep(600)
+    alias = aws.alias()
+    for since_s, judged_s in ((300, 120), (0, 420)):
+        resumed = replace(alias, marker=replace(alias.marker, since_s=since_s))
+        assert gate.look(aws, PLAN, resumed, clock.now()).judged_s == judged_s
 
 
 def test_another_process_judges_the_same(clock):
@@ -109,29 +124,12 @@ def test_alarms_that_cannot_be_read_are_an_error(clock):
 def test_probes_are_a_stratum_of_their_own(clock):
     """With hardly any traffic, calls of our own to both versions are what is compared, one pair per interval."""
     aws = begun(clock, traffic=Traffic(per_minute=0))
-    gate = Gate(replace(SETTINGS, min_canary_invocations=3), ("errors",), probe=Probe(60, PROBE))
+    gate = Gate(SETTINGS, ("errors",), probe=Probe(60, PROBE))
     for _ in range(40):
         clock.sleep(15)
         found = look(gate, aws, clock)
     assert aws.calls.count("Invoke") == 2 * 10
     assert outcomes(found) == [Outcome.PASS]
-
-
-def test_no_probe_is_asked_where_only_the_canary_has_traffic(clock):
-    """In the final bake there is nothing to compare a probe with: none is sent, and none makes a verdict."""
-    aws = begun(clock, traffic=Traffic(per_minute=0))
-    for move in (SetWeight(2, 50, ""), Promote("")):
-        clock.sleep(300)
-        alias = aws.alias()
-        aws.update_alias(write_for(move, PLAN, alias, clock.now()), revision=alias.revision)
-    assert PLAN.is_bake(aws.alias().marker.step)
-    aws.calls.clear()
-    gate = Gate(SETTINGS, ("errors",), probe=Probe(15, PROBE))
-    for _ in range(4):
-        look(gate, aws, clock)
-        clock.sleep(15)
-    assert "Invoke" not in aws.calls
-    assert gate.probe.minutes == ()
 
 
 def test_a_tick_with_probes_stays_within_six_calls(clock):

@@ -18,20 +18,18 @@ from deployer.rollout import notify
 FN = "image-resizer-production"
 SECRET = "hook-4f1a9c"
 HEAD = "mine [lc1 id=7.1 from=41 to=42"
-STEP_2 = AliasWrite("41", f"{HEAD} step=2/2 at=1763712000+300 plan=9c1e st=run]", canary="42", weight_pct=50)
+STEP_2 = AliasWrite("41", f"{HEAD} step=2/2 at=1763712000+300 w=50+95 st=run]", canary="42", weight_pct=50)
 
 
 @pytest.mark.parametrize(
     ("fields", "kind"),
     [
-        ("step=1/2 at=1 plan=9c1e st=run", "start"),
-        ("step=2/2 at=1+300 plan=9c1e st=run", "step"),
-        ("step=2/2 at=1+300 t=60 plan=9c1e st=pause why=slow", "pause"),
-        ("step=2/2 at=1+300 t=90 plan=9c1e st=run", "resume"),
-        ("step=3/2 at=1+300+300 plan=9c1e st=bake", "promoted"),
-        ("step=3/2 at=1+300+300 t=9 plan=9c1e st=bake", "resume"),
-        ("step=3/2 at=1+300+300 t=300 plan=9c1e st=done", "done"),
-        ("step=2/2 at=1+300 plan=9c1e st=rolled-back why=errors", "rolled-back"),
+        ("step=1/2 at=1 w=50+95 st=run", "start"),
+        ("step=2/2 at=1+300 w=50+95 st=run", "step"),
+        ("step=2/2 at=1+300 t=60 w=50+95 st=pause why=slow", "pause"),
+        ("step=2/2 at=1+300 t=90 w=50+95 st=run", "resume"),
+        ("step=2/2 at=1+300 t=300 w=50+95 st=done", "done"),
+        ("step=2/2 at=1+300 w=50+95 st=rolled-back why=errors", "rolled-back"),
     ],
 )
 def test_each_transition_has_its_event(fields: str, kind: str) -> None:

@@ -12,13 +12,12 @@ import pytest
 from deployer.aws.errors import Conflict, Unavailable
 from deployer.canary import decide as canary
 from deployer.canary import marker
-from deployer.canary.decision import Done, Finish, Pause, Promote, Refuse, Rollback, Wait
+from deployer.canary.decision import Done, Pause, Promote, Refuse, Resume, Rollback, Wait
 from deployer.canary.moves import Wish
 from deployer.errors import DeployerError, Exit
 from deployer.model import (
     AlarmState,
     GateSettings,
-    OnLowTraffic,
     RolloutPlan,
     RolloutState,
     Routing,
@@ -30,7 +29,7 @@ from deployer.rollout.way_back import JOB_S
 from engine.fakes import Death, FakeAws, Traffic, VirtualClock
 
 PLAN = RolloutPlan(
-    id="7f3a", target="42", steps=(Step(10, 300), Step(50, 300)), final_bake_s=300, max_pause_s=3600
+    id="7f3a", target="42", steps=(Step(10, 300), Step(50, 300), Step(95, 300)), max_pause_s=3600
 )
 JUDGING = GateSettings(compare_slow=True)
 BROKEN = Traffic(errors={"41": 0.001, "42": 0.2})
@@ -66,17 +65,17 @@ def moved(told):
 
 
 def test_a_healthy_version_is_promoted_step_by_step():
-    """The canary gets 10 %, 50 %, everything, and after the final bake the rollout is done."""
+    """The canary gets 10 %, 50 %, 95 %, each for its judged minutes, and then everything: that is done."""
     aws, clock = new()
     last, told = go(aws, clock)
     assert [(w.version, w.canary, w.weight_pct) for w in aws.writes] == [
         ("41", "42", 10),
         ("41", "42", 50),
-        ("42", None, 0),
+        ("41", "42", 95),
         ("42", None, 0),
     ]
-    assert isinstance(last.decision, Finish)
-    assert 900 <= clock.slept <= 900 + 4 * rollout.POLL_S
+    assert isinstance(last.decision, Promote)
+    assert 900 + 3 * 120 <= clock.slept <= 900 + 3 * 300
     assert state(aws) is RolloutState.DONE
     assert [tick.written for tick in told if tick.written] == aws.writes
 
@@ -95,18 +94,18 @@ def test_an_outage_of_both_versions_is_no_reason():
     """Five minutes in which every third call of both versions fails do not roll back a good canary."""
     clock = VirtualClock()
     aws = FakeAws(clock, traffic=Traffic(outage=(clock.now() + 100, clock.now() + 400, 0.3)))
-    assert isinstance(go(aws, clock)[0].decision, Finish)
+    assert isinstance(go(aws, clock)[0].decision, Promote)
 
 
 def test_an_alarm_gives_all_traffic_back():
     """An alarm inside the second step rolls back within one poll, with one write."""
     aws, clock = new()
-    clock.at(370, lambda: aws.given_alarm("errors", AlarmState.ALARM))
+    clock.at(670, lambda: aws.given_alarm("errors", AlarmState.ALARM))
     last, _ = go(aws, clock)
     assert isinstance(last.decision, Rollback)
     assert aws.routing == Routing("41")
     assert len(aws.writes) == 3
-    assert clock.slept <= 370 + rollout.POLL_S
+    assert clock.slept <= 670 + rollout.POLL_S
     assert "alarm `errors` went to ALARM" in aws.description
 
 
@@ -115,7 +114,7 @@ def test_an_alarm_that_was_red_before_does_not_block_the_cure():
     aws, clock = new()
     aws.given_alarm("errors", AlarmState.ALARM, since=clock.now() - 60)
     clock.at(200, lambda: aws.given_alarm("errors", AlarmState.OK))
-    assert isinstance(go(aws, clock)[0].decision, Finish)
+    assert isinstance(go(aws, clock)[0].decision, Promote)
     again, clock = new()
     again.given_alarm("errors", AlarmState.ALARM, since=clock.now() - 60)
     clock.at(200, lambda: again.given_alarm("errors", AlarmState.OK))
@@ -143,39 +142,88 @@ def test_a_slower_version_waits_for_a_person():
     assert clock.slept >= PLAN.max_pause_s
 
 
-def test_hardly_any_traffic_waits_for_a_person():
-    """With too few calls the step is extended, then paused; `promote` goes on and says so."""
-    aws, clock = new(traffic=Traffic(per_minute=6))
-    _, told = go(aws, clock)
-    assert Pause in moved(told)
-    aws, clock = new(traffic=Traffic(per_minute=6))
-    last, told = go(aws, clock, replace(PLAN, on_low_traffic=OnLowTraffic.PROMOTE))
-    assert isinstance(last.decision, Finish)
-    assert any("are needed" in tick.decision.reason for tick in told if tick.written)
+def test_a_slow_spell_ends_its_own_pause():
+    """A canary that was slow for a while pauses by itself, and goes on by itself when it is slow no more."""
+    aws, clock = new(traffic=Traffic(slow={"41": 0.1, "42": 0.6}))
+    clock.at(900, lambda: aws.turns(Traffic(slow={"41": 0.1, "42": 0.1})))
+    last, told = go(aws, clock)
+    assert isinstance(last.decision, Promote)
+    assert (moved(told).count(Pause), moved(told).count(Resume)) == (1, 1)
+    assert clock.slept < PLAN.max_pause_s
+
+
+def test_a_spell_without_metrics_ends_its_own_pause():
+    """When nobody can see the versions for ten minutes it pauses, and goes on by itself when somebody can."""
+    aws, clock = new()
+    since = clock.now()
+
+    def unreadable(name):
+        if name == "GetMetricData" and 200 < clock.now() - since < 1500:
+            raise Unavailable("GetMetricData: AWS did not answer")
+
+    aws.before_call = unreadable
+    last, told = go(aws, clock)
+    assert isinstance(last.decision, Promote)
+    assert (moved(told).count(Pause), moved(told).count(Resume)) == (1, 1)
+
+
+@pytest.mark.parametrize("per_minute", [0, 0.2, 2, 6])
+def test_hardly_any_traffic_is_no_reason_to_wait(per_minute):
+    """A function that is hardly called is promoted without a person, within an hour."""
+    aws, clock = new(traffic=Traffic(per_minute=per_minute))
+    last, _ = go(aws, clock)
+    assert isinstance(last.decision, Promote)
+    assert clock.slept < 3600
+
+
+@pytest.mark.parametrize("onset_s", range(30, 300, 45))
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_version_that_turns_bad_shortly_before_the_end_of_a_place_goes_no_further(place, onset_s):
+    """Whenever in a place a version begins to fail every call, it never gets the next place's share."""
+    aws, clock = new(traffic=Traffic(per_minute=100))
+    last, _ = go(bad_from(aws, clock, place, onset_s), clock)
+    assert isinstance(last.decision, Rollback)
+    assert max(write.weight_pct for write in aws.writes) == PLAN.steps[place - 1].weight_pct
+
+
+@pytest.mark.parametrize("onset_s", range(0, 181, 30))
+def test_a_version_that_turns_bad_in_its_last_place_is_never_done(onset_s):
+    """Whoever fails every call soon after the last increase is found before the rollout is done."""
+    aws, clock = new(traffic=Traffic(per_minute=100))
+    last, _ = go(bad_from(aws, clock, 3, onset_s), clock)
+    assert isinstance(last.decision, Rollback)
+    assert aws.routing == Routing("41")
+
+
+def bad_from(aws, clock, place, onset_s):
+    """Let the canary fail every call from so many seconds after that place began."""
+    good, known = aws.traffic, []
+
+    def look(name):
+        found = marker.parse(aws.description)[1]
+        if not known and found is not None and found.step == place:
+            known.append(found)
+            failing = Traffic(per_minute=good.per_minute, errors={"42": 1.0})
+            clock.at(onset_s, lambda: aws.turns(failing))
+
+    aws.before_call = look
+    return aws
 
 
 def test_an_observer_never_rolls_back():
     """In observe mode a broken canary is promoted by time alone, and every verdict is reported."""
     aws, clock = new(traffic=BROKEN)
     last, told = go(aws, clock, replace(PLAN, only_observes=True))
-    assert isinstance(last.decision, Finish)
+    assert isinstance(last.decision, Promote)
     assert any("observed only: v42 served" in tick.decision.reason for tick in told)
 
 
 def test_all_at_once():
-    """Without steps and bake one write moves all traffic, and it is done."""
+    """Without steps one write moves all traffic, and it is done."""
     aws, clock = new()
-    last, _ = go(aws, clock, replace(PLAN, steps=(), final_bake_s=0))
+    last, _ = go(aws, clock, replace(PLAN, steps=()))
     assert isinstance(last.decision, Promote)
     assert (aws.routing, len(aws.writes), state(aws)) == (Routing("42"), 1, RolloutState.DONE)
-
-
-def test_lambdas_own_weights_are_waited_for():
-    """While provisioned concurrency moves, Lambda shows weights nobody set; the rollout goes on after them."""
-    aws, clock = new(transient_s=120.0)
-    last, told = go(aws, clock)
-    assert isinstance(last.decision, Finish)
-    assert any("not where it was sent yet" in tick.decision.reason for tick in told)
 
 
 def test_a_killed_rollout_is_resumed_from_where_it_was():
@@ -187,8 +235,8 @@ def test_a_killed_rollout_is_resumed_from_where_it_was():
         go(aws, clock)
     found = marker.parse(aws.description)[1]
     assert found.step == 2
-    assert isinstance(go(aws, clock, replace(PLAN, id=found.id, is_begun=True))[0].decision, Finish)
-    assert [w.weight_pct for w in aws.writes] == [10, 50, 0, 0]
+    assert isinstance(go(aws, clock, replace(PLAN, id=found.id, is_begun=True))[0].decision, Promote)
+    assert [w.weight_pct for w in aws.writes] == [10, 50, 95, 0]
 
 
 def kills_after_second_write(number):
@@ -208,11 +256,11 @@ def test_a_wish_from_another_machine_is_followed(wish):
     last, _ = go(aws, clock)
     match wish:
         case Wish.SKIP:
-            assert isinstance(last.decision, Finish)
-            assert clock.slept < 800
+            assert isinstance(last.decision, Promote)
+            assert clock.slept < 1100
         case Wish.PROMOTE:
-            assert isinstance(last.decision, Finish)
-            assert [w.weight_pct for w in aws.writes] == [10, 0, 0]
+            assert last.decision == Done(RolloutState.DONE, last.decision.reason)
+            assert [w.weight_pct for w in aws.writes] == [10, 0]
         case Wish.PAUSE:
             assert (type(last.decision), aws.routing) == (Rollback, Routing("41"))
         case Wish.ABORT:
@@ -221,12 +269,12 @@ def test_a_wish_from_another_machine_is_followed(wish):
 
 
 def test_a_pause_that_is_ended_goes_on():
-    """After a resume the step bakes again, and the rollout finishes."""
+    """After a resume the place is judged for its whole time again, and the rollout finishes."""
     aws, clock = new()
     clock.at(100, lambda: rollout.wish(aws, PLAN, Wish.PAUSE, clock, "wait"))
     clock.at(2000, lambda: rollout.wish(aws, PLAN, Wish.RESUME, clock, "go on"))
     last, _ = go(aws, clock)
-    assert isinstance(last.decision, Finish)
+    assert isinstance(last.decision, Promote)
     assert clock.slept >= 2000 + 900
 
 
@@ -251,7 +299,7 @@ def test_a_skip_never_skips_what_nobody_saw():
     """When the rollout takes its next step in the same moment, the skip is refused instead of taken further."""
     aws, clock = new()
     rollout.begin(aws, rollout_of(), clock)
-    clock.sleep(300)
+    clock.sleep(700)
     nested = []
 
     def once(name):
@@ -341,8 +389,8 @@ def test_a_short_outage_changes_nothing(minutes):
     """AWS may be away for minutes in the middle of a step: a healthy version is promoted all the same."""
     aws, clock = new()
     aws.given_outage(5, 60 * minutes)
-    assert isinstance(go(aws, clock)[0].decision, Finish)
-    assert [w.weight_pct for w in aws.writes] == [10, 50, 0, 0]
+    assert isinstance(go(aws, clock)[0].decision, Promote)
+    assert [w.weight_pct for w in aws.writes] == [10, 50, 95, 0]
 
 
 def test_a_first_write_nobody_answered_is_taken_back():
@@ -504,12 +552,12 @@ NOTE = " do not touch, Ann"
 EDITS = {
     "a note behind the marker": (
         lambda aws: edit(aws, description=aws.description + NOTE),
-        Finish,
+        Promote,
         Routing("42"),
     ),
     "a note before it": (
         lambda aws: edit(aws, description=NOTE.strip() + " " + aws.description),
-        Finish,
+        Promote,
         Routing("42"),
     ),
     "a long note": (
@@ -546,7 +594,7 @@ def test_each_edit_in_the_console_ends_in_one_clear_state(name):
     assert aws.routing == routing
     text, found = marker.parse(aws.description)
     if decision is not Refuse and name != "a long note":
-        assert found.state is (RolloutState.DONE if decision is Finish else RolloutState.ROLLED_BACK)
+        assert found.state is (RolloutState.DONE if decision is Promote else RolloutState.ROLLED_BACK)
     if "note" in name:
         assert NOTE.strip() in text or "x" * 165 in text
     assert [tick.written for tick in told if tick.written] == aws.writes
@@ -563,7 +611,7 @@ def test_a_rollback_ends_what_was_left(name):
     assert (aws.routing, state(aws)) == (Routing("41"), RolloutState.ROLLED_BACK)
 
 
-def test_a_marker_lost_in_the_final_bake_gives_the_traffic_back():
+def test_a_marker_lost_in_a_later_place_gives_the_traffic_back():
     """Who drove the rollout knows the version before, also when nobody else can read it any more."""
     aws, clock = new()
     clock.at(700, lambda: edit(aws, description="mine"))

@@ -195,11 +195,11 @@ def test_guards_rollback_is_the_rollouts_end(world: World, capsys: pytest.Captur
 def test_each_transition_is_announced_once(world: World) -> None:
     """A release tells of its start, its steps and its end, each with what the alias shows."""
     assert world.run("rollout", "start") == Exit.DONE
-    assert world.topic.kinds == ["start", "step", "promoted", "done"]
+    assert world.topic.kinds == ["start", "step", "step", "done"]
     assert [(e["stable"], e["canary"], e["weight_pct"]) for e in world.topic.events] == [
         ("41", "42", 10),
         ("41", "42", 50),
-        ("42", None, 0),
+        ("41", "42", 95),
         ("42", None, 0),
     ]
     assert len({event["id"] for event in world.topic.events}) == 4
@@ -266,7 +266,7 @@ def test_superseded_rollout_is_announced(world: World, monkeypatch: pytest.Monke
     world.given_settings(more='second_rollout = "supersede"')
     monkeypatch.setenv("GITHUB_RUN_ID", "78")
     assert world.run("rollout", "start") == Exit.DONE
-    assert world.topic.kinds == ["start", "rolled-back", "start", "step", "promoted", "done"]
+    assert world.topic.kinds == ["start", "rolled-back", "start", "step", "step", "done"]
     assert [event["rollout"] for event in world.topic.events[:3]] == ["77.1", "77.1", "78.1"]
 
 

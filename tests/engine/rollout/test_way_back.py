@@ -21,7 +21,7 @@ from engine.aws.unwell import Answer, running
 from engine.fakes import FakeAws, VirtualClock
 
 MARKER = "[lc1 id=99.1 from=41 to=42 step=1/2 at=1763712000 plan=aaaa st=run]"
-PLAN = RolloutPlan(id="7f3a", target="42", steps=(Step(10, 300), Step(50, 300)), final_bake_s=300)
+PLAN = RolloutPlan(id="7f3a", target="42", steps=(Step(10, 300), Step(50, 300), Step(95, 300)))
 
 
 def shared(clock: VirtualClock) -> FakeAws:

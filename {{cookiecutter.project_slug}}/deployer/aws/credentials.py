@@ -34,6 +34,7 @@ from deployer.errors import DeployerError, Exit
 from deployer.model import RolloutPlan
 
 AUDIENCE = "sts.amazonaws.com"
+LAG_S = 600  # of a place, until its last minute is closed and read
 SESSION_S = 3600
 _TIMEOUT_S = 10
 _REFUSED = (400, 401, 403, 404)
@@ -188,9 +189,8 @@ def ends_at(environ: Mapping[str, str], now: float) -> float | None:
 
 
 def longest_s(plan: RolloutPlan) -> int:
-    """Return how long a rollout may last: every step extended, and paused until nobody decided."""
-    bakes = [step.bake_s for step in plan.steps] + ([plan.final_bake_s] if plan.final_bake_s else [])
-    return sum(bake_s + plan.max_extend_s + plan.max_pause_s for bake_s in bakes)
+    """Return how long a rollout may last: each place takes its longest, and is paused to the end."""
+    return sum(step.bake_s + LAG_S + plan.max_pause_s for step in plan.steps)
 
 
 def check(plan: RolloutPlan, environ: Mapping[str, str], now: float) -> None:
@@ -201,7 +201,7 @@ def check(plan: RolloutPlan, environ: Mapping[str, str], now: float) -> None:
     raise DeployerError(
         "the rollout may outlive the AWS credentials, and with them the power to roll back",
         found=f"found credentials for {_minutes(end - now)}, and a plan of up to {_minutes(longest)}",
-        hint="set AWS_DEPLOY_ROLE_ARN in the job, or shorten bake_s, max_extend_s and max_pause_s",
+        hint="set AWS_DEPLOY_ROLE_ARN in the job, or shorten bake_s and max_pause_s",
         exit_code=Exit.REFUSED,
     )
 

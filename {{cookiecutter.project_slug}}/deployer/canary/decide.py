@@ -3,39 +3,44 @@
 The alias is read back before every decision and is the only state, so a killed rollout goes on by asking
 again. What is true in each state, and what may happen in it:
 
-    no marker, no weights    not started: refuse, or first step, or all at once when the plan has no steps
-    run                      stable and canary share the traffic: wait, next step, all traffic, pause, back
-    bake                     the canary has all traffic: wait, finish, pause, back
-    pause                    as run or bake, but time moves nothing on: wait, back
+    no marker, no weights    not started: refuse, or first place, or all at once when the plan has no steps
+    run                      stable and canary share the traffic: wait, next place, done, pause, back
+    pause                    as run, but time moves nothing on: wait, go on once the cause is over, back
     done, rolled-back        nothing of this rollout is left to do
     weights, no marker       somebody else shifts traffic: refuse
+
+A place ends on judged time alone: closed whole minutes, which the gate counts. In the last place the stable
+version keeps a little traffic as a control; behind it one write gives the canary all traffic, and is done.
 
 The gates are asked in every state in which the canary has traffic, a pause included.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from deployer.canary import marker as markers
-from deployer.canary.decision import Decision, Done, Finish, Pause, Promote, Refuse, Rollback, SetWeight, Wait
+from deployer.canary.decision import Decision, Done, Pause, Promote, Refuse, Resume, Rollback, SetWeight, Wait
 from deployer.model import (
     AlarmState,
     AliasState,
+    Cause,
+    Ends,
     Evidence,
     Marker,
-    OnLowTraffic,
     OnSlow,
     Outcome,
     RolloutPlan,
     RolloutState,
     Routing,
+    Step,
 )
 
 BLIND_LIMIT_S = 600.0
 TRANSIENT_S = 300.0
-SLOW = "slow calls"
-MILD = (SLOW, "throttles")  # what a pause answers
+MOST_PAUSES = 2  # that the engine ends by itself; later ones are a person's to end
+# What counts as shown after one minute may be one bad event; as similar after two, a quiet spell.
+LEAST_SHOWN_S = 120
+LEAST_SIMILAR_S = 180
+CAUSES = {"slow calls": Cause.SLOW, "throttles": Cause.THROTTLES}
 LATEST = "$LATEST"
 
 
@@ -52,16 +57,16 @@ def decide(plan: RolloutPlan, alias: AliasState, evidence: Evidence, now: float)
                 f"version {marker.to_version} is being rolled out by `{marker.id}`",
                 "deployer status, then wait for it or `deployer rollback`",
             )
-        if marker.plan != plan.fingerprint:
+        if not marker.weights:
             return Refuse(
-                f"the steps in deploy.toml changed since version {target} began its rollout",
-                "resume from the commit that started it, or `deployer rollback`",
+                f"version {target} began its rollout by another release of this tool",
+                "`deployer rollback`, then start it again",
             )
         if not markers.leaves_room(alias.text, marker):
             return Rollback(f"{len(alias.text)} characters of other text leave the marker no room")
-        if alias.routing != expected_routing(plan, marker):
+        if alias.routing != expected_routing(marker):
             return _unexpected(plan, alias, evidence, now)
-        return _go_on(plan, marker, evidence, now)
+        return _go_on(plan.following(marker.weights), marker, evidence, now)
     if plan.known is not None and plan.known.is_left_on(alias):
         return Rollback(
             "the rollout's marker is gone from the alias's description, and its traffic is still there"
@@ -95,7 +100,7 @@ def _unexpected(plan: RolloutPlan, alias: AliasState, evidence: Evidence, now: f
     if isinstance(broken, Rollback) and not plan.only_observes:
         return broken
     left_s = marker.at + TRANSIENT_S - now
-    if 0 < left_s <= TRANSIENT_S and expected_routing(plan, marker) is not None:
+    if 0 < left_s <= TRANSIENT_S and expected_routing(marker) is not None:
         return Wait(left_s, "the traffic is not where it was sent yet")
     if routing.stable == marker.from_version and not routing.weight_pct:
         return Rollback(f"the traffic of version {plan.target} was taken away by hand")
@@ -157,58 +162,72 @@ def _begin(plan: RolloutPlan, alias: AliasState, evidence: Evidence) -> Decision
 
 
 def _go_on(plan: RolloutPlan, marker: Marker, evidence: Evidence, now: float) -> Decision:
-    """Decide while the canary has traffic: what is wrong first, then what is not yet known, then time."""
+    """Decide while the canary has traffic: what is wrong first, then judged time, then what is still open."""
     paused = marker.state is RolloutState.PAUSE
-    baked_s = max(0.0, now - marker.at)
     broken = _what_is_wrong(plan, marker, evidence)
     if broken and not plan.only_observes and not (paused and isinstance(broken, Pause)):
         return broken
     observed = f"; observed only: {broken.reason}" if broken and plan.only_observes else ""
     if paused:
-        left_s = plan.max_pause_s - baked_s
-        if left_s > 0:
-            return Wait(left_s, f"paused for {baked_s:.0f} of at most {plan.max_pause_s} s{observed}")
-        return Rollback(f"paused for {plan.max_pause_s} s and nobody decided")
-    place = _Place.of(plan, marker)
-    if baked_s < place.bake_s:
-        return Wait(place.bake_s - baked_s, f"{place.name}: {baked_s:.0f} of {place.bake_s} s{observed}")
-    unknown = _what_is_unknown(plan, evidence)
+        return _stay_paused(plan, marker, evidence, now, observed)
+    step = plan.steps[marker.step - 1]
+    over = _why_over(step, evidence)
+    if plan.only_observes and now - marker.at >= step.bake_s + BLIND_LIMIT_S:
+        over = over or f"{now - marker.at:.0f} s have passed"
+    if over is None:
+        name = f"step {marker.step}/{len(plan.steps)} at {step.weight_pct:g} %"
+        return Wait(
+            max(1.0, step.bake_s - evidence.judged_s),
+            f"{name}: {evidence.judged_s} of {_until(step)} judged{observed}",
+        )
+    unknown = _what_is_open(evidence)
     if unknown and not plan.only_observes:
-        left_s = place.bake_s + plan.max_extend_s - baked_s
-        if left_s > 0:
-            return Wait(left_s, f"{unknown}: extended by up to {plan.max_extend_s} s")
-        if plan.on_low_traffic is OnLowTraffic.FAIL:
-            return Rollback(f"{unknown} after {plan.max_extend_s} s of extension")
-        if plan.on_low_traffic is OnLowTraffic.PAUSE or not _is_measured(plan, evidence):
-            return Pause(f"{unknown} after {plan.max_extend_s} s of extension")
-    good = unknown or f"{place.bake_s} s at {place.share} were good"
-    return next_move(plan, marker, f"{good}{observed}")
+        return Wait(60.0, f"{unknown}: not taken for good")
+    silent = _in_state(evidence, AlarmState.INSUFFICIENT_DATA)
+    unseen = f"; alarm `{silent[0]}` has no data" if silent else ""
+    return next_move(plan, marker, f"{over}{unseen}{observed}")
 
 
-def next_move(plan: RolloutPlan, marker: Marker, reason: str) -> SetWeight | Promote | Finish:
-    """Return what comes after the present step."""
-    if plan.is_bake(marker.step):
-        return Finish(reason)
+def _stay_paused(
+    plan: RolloutPlan, marker: Marker, evidence: Evidence, now: float, observed: str
+) -> Decision:
+    """Decide in a pause: one that the engine began ends with its cause, the first two of a rollout."""
+    paused_s = max(0.0, now - marker.at)
+    if marker.cause is not None and marker.pauses <= MOST_PAUSES and not evidence.holds:
+        return Resume(f"what it was paused for is over ({marker.cause.value}), after {paused_s:.0f} s")
+    left_s = plan.max_pause_s - paused_s
+    if left_s > 0:
+        return Wait(left_s, f"paused for {paused_s:.0f} of at most {plan.max_pause_s} s{observed}")
+    return Rollback(f"paused for {plan.max_pause_s} s and nobody decided")
+
+
+def next_move(plan: RolloutPlan, marker: Marker, reason: str) -> SetWeight | Promote:
+    """Return what comes after the present place."""
     if marker.step < len(plan.steps):
         return SetWeight(marker.step + 1, plan.steps[marker.step].weight_pct, reason)
     return Promote(reason)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """The present step in words: its bake in seconds, its share of traffic, its name."""
+def _why_over(step: Step, evidence: Evidence) -> str | None:
+    """Return why the present place is over, None while it is not."""
+    judged_s, gap_pct = evidence.judged_s, evidence.gap_pct
+    share = f"at {step.weight_pct:g} %"
+    if step.ends is Ends.SHOWN and judged_s >= LEAST_SHOWN_S and evidence.has_shown:
+        return f"{judged_s} s {share} would have shown a version that fails every call"
+    similar = step.ends is Ends.SIMILAR and judged_s >= LEAST_SIMILAR_S and gap_pct is not None
+    if similar and gap_pct is not None and gap_pct < step.goal_pct:
+        return f"{judged_s} s {share} show: at most {gap_pct:.1f} percentage points worse"
+    if judged_s < step.bake_s:
+        return None
+    if step.ends is Ends.SIMILAR:
+        worse = "nothing is known" if gap_pct is None else f"at most {gap_pct:.1f} percentage points worse"
+        return f"{judged_s} s {share} were good: {worse}, {step.goal_pct:g} was the goal"
+    return f"{judged_s} s {share} were good"
 
-    bake_s: int
-    share: str
-    name: str
 
-    @classmethod
-    def of(cls, plan: RolloutPlan, marker: Marker) -> _Place:
-        if plan.is_bake(marker.step):
-            return cls(plan.final_bake_s, "all traffic", "final bake at all traffic")
-        step = plan.steps[marker.step - 1]
-        share = f"{step.weight_pct} %"
-        return cls(step.bake_s, share, f"step {marker.step}/{len(plan.steps)} at {share}")
+def _until(step: Step) -> str:
+    """Say how long a place is judged."""
+    return f"{step.bake_s} s" if step.ends is Ends.TIME else f"at most {step.bake_s} s"
 
 
 def _what_is_wrong(plan: RolloutPlan, marker: Marker, evidence: Evidence) -> Rollback | Pause | None:
@@ -224,30 +243,23 @@ def _what_is_wrong(plan: RolloutPlan, marker: Marker, evidence: Evidence) -> Rol
         return Rollback("no alarm watches the function any more")
     failed = [verdict for verdict in evidence.verdicts if verdict.outcome is Outcome.FAIL]
     for verdict in failed:
-        if verdict.metric not in MILD or (verdict.metric == SLOW and plan.on_slow is OnSlow.ROLLBACK):
+        cause = CAUSES.get(verdict.metric)
+        if cause is None or (cause is Cause.SLOW and plan.on_slow is OnSlow.ROLLBACK):
             return Rollback(verdict.sentence)
     for verdict in failed:
-        if verdict.metric != SLOW or plan.on_slow is OnSlow.PAUSE:
-            return Pause(verdict.sentence)
+        cause = CAUSES[verdict.metric]
+        if cause is not Cause.SLOW or plan.on_slow is OnSlow.PAUSE:
+            return Pause(verdict.sentence, cause)
     if evidence.blind_s >= BLIND_LIMIT_S:
-        return Pause(f"nothing could be measured for {evidence.blind_s:.0f} s")
+        return Pause(f"nothing could be measured for {evidence.blind_s:.0f} s", Cause.BLIND)
     return None
 
 
-def _is_measured(plan: RolloutPlan, evidence: Evidence) -> bool:
-    """Tell whether the versions were compared, if only on too little data; a plan without steps never is."""
-    found = {verdict.outcome for verdict in evidence.verdicts}
-    return not plan.steps or (bool(found) and Outcome.UNMEASURABLE not in found)
-
-
-def _what_is_unknown(plan: RolloutPlan, evidence: Evidence) -> str | None:
-    """Return what cannot be called healthy because nothing is known about it, or None."""
-    silent = _in_state(evidence, AlarmState.INSUFFICIENT_DATA)
-    if silent:
-        return f"alarm `{silent[0]}` has no data"
-    unproven = (Outcome.INCONCLUSIVE, Outcome.UNMEASURABLE)
-    if plan.steps and not evidence.verdicts:
+def _what_is_open(evidence: Evidence) -> str | None:
+    """Return why the canary cannot be called good yet, or None: not seen, or evidence that is open."""
+    if not evidence.verdicts:
         return "the versions were not compared"
+    unproven = (Outcome.INCONCLUSIVE, Outcome.UNMEASURABLE)
     return next((v.sentence.rstrip(".") for v in evidence.verdicts if v.outcome in unproven), None)
 
 
@@ -255,10 +267,8 @@ def _in_state(evidence: Evidence, state: AlarmState) -> list[str]:
     return sorted(name for name, reading in evidence.alarms.items() if reading.state is state)
 
 
-def expected_routing(plan: RolloutPlan, marker: Marker) -> Routing | None:
-    """Return where the alias must send traffic at the marker's step; None for a step the plan lacks."""
-    if plan.is_bake(marker.step):
-        return Routing(marker.to_version)
-    if marker.step < 1:
+def expected_routing(marker: Marker) -> Routing | None:
+    """Return where the alias must send traffic at the marker's place; None for one the rollout lacks."""
+    if not 1 <= marker.step <= marker.steps:
         return None
-    return Routing(marker.from_version, marker.to_version, plan.steps[marker.step - 1].weight_pct)
+    return Routing(marker.from_version, marker.to_version, marker.weights[marker.step - 1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployer.model import AliasState, AliasWrite, Evidence, RolloutState
+from deployer.model import AliasState, AliasWrite, Cause, Evidence, RolloutState
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class SetWeight:
-    """Give the canary the share of step `step` (from 1)."""
+    """Give the canary the share of place `step` (from 1)."""
 
     step: int
     weight_pct: float
@@ -26,21 +26,22 @@ class SetWeight:
 
 @dataclass(frozen=True)
 class Promote:
-    """Give the canary all traffic; it is still watched when the plan has a final bake."""
+    """Give the canary all traffic, and record that the rollout is done."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Keep the weight and wait for a person."""
+    """Keep the weight; a person goes on, or the engine when its `cause` is over."""
 
     reason: str
+    cause: Cause
 
 
 @dataclass(frozen=True)
-class Finish:
-    """The final bake is over: record that the rollout is done."""
+class Resume:
+    """Go on from a pause whose cause is over."""
 
     reason: str
 
@@ -68,7 +69,7 @@ class Done:
     reason: str
 
 
-Decision = Wait | SetWeight | Promote | Pause | Finish | Rollback | Refuse | Done
+Decision = Wait | SetWeight | Promote | Pause | Resume | Rollback | Refuse | Done
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,20 @@ from enum import Enum
 
 from deployer.canary import decide as canary
 from deployer.canary import marker as markers
-from deployer.canary.decision import Finish, Pause, Promote, Rollback, SetWeight
+from deployer.canary.decision import Pause, Promote, Resume, Rollback, SetWeight
 from deployer.errors import DeployerError, Exit
-from deployer.model import AliasState, AliasWrite, Marker, RolloutPlan, RolloutState, Routing
+from deployer.model import AliasState, AliasWrite, Cause, Marker, RolloutPlan, RolloutState, Routing
 
-Move = SetWeight | Promote | Pause | Finish | Rollback
+Move = SetWeight | Promote | Pause | Resume | Rollback
 
 
 class Wish(Enum):
     """What a person may ask of a running rollout, from any machine."""
 
     PAUSE = "pause"  # keep the weight until somebody resumes
-    RESUME = "resume"  # go on from a pause; the step's bake starts again
-    SKIP = "skip"  # take the next step now
-    PROMOTE = "promote"  # give the canary all traffic now; a final bake still follows
+    RESUME = "resume"  # go on from a pause; what the place has to be judged for starts again
+    SKIP = "skip"  # take the next place now; behind the last one the canary has all traffic
+    PROMOTE = "promote"  # give the canary all traffic now, and be done
     ABORT = "abort"  # give all traffic back now
 
 
@@ -42,28 +42,28 @@ def write_for(move: Move, plan: RolloutPlan, alias: AliasState, now: float, *, w
             id=plan.id,
             from_version=alias.routing.stable,
             to_version=plan.target,
-            steps=len(plan.steps),
+            weights=plan.weights,
             starts=(),
-            plan=plan.fingerprint,
             state=RolloutState.RUN,
         )
         why = why or plan.skip_reason
     match move:
         case SetWeight(_, weight_pct, _):
-            after = _entered(marker, RolloutState.RUN, at, why)
-            text = markers.render(alias.text, after)
+            after = replace(marker, starts=(*marker.starts, at), since_s=0, state=RolloutState.RUN, why=why)
+            text = markers.render(alias.text, replace(after, cause=None))
             return AliasWrite(marker.from_version, text, canary=plan.target, weight_pct=weight_pct)
         case Promote():
-            state = RolloutState.BAKE if plan.final_bake_s > 0 else RolloutState.DONE
-            # Steps left out begin and end now, so that the marker's step is the one behind the last.
-            skipped = (at,) * (len(plan.steps) - marker.step)
-            after = _entered(replace(marker, starts=(*marker.starts, *skipped)), state, at, why)
+            begun = replace(marker, starts=marker.starts or (at,))
+            after = _stayed(begun, RolloutState.DONE, at, why or marker.why)
             return AliasWrite(plan.target, markers.render(alias.text, after))
-        case Finish():
-            after = _stayed(marker, RolloutState.DONE, at, why or marker.why)
-            return AliasWrite(plan.target, markers.render(alias.text, after))
-        case Pause(reason):
-            return _unmoved(alias, _stayed(marker, RolloutState.PAUSE, at, reason))
+        case Pause(reason, cause):
+            paused = replace(_stayed(marker, RolloutState.PAUSE, at, reason), cause=cause)
+            return _unmoved(alias, replace(paused, pauses=marker.pauses + 1))
+        case Resume():
+            # How slow it was is over; it is not held against what follows.
+            accepted_s = at - marker.starts[0] if marker.cause is Cause.SLOW else marker.accepted_s
+            resumed = _stayed(marker, RolloutState.RUN, at)
+            return _unmoved(alias, replace(resumed, accepted_s=accepted_s))
         case Rollback(reason):
             return rollback_write(alias, target=marker.from_version, reason=reason, known=marker)
 
@@ -76,13 +76,14 @@ def write_for_wish(wish: Wish, plan: RolloutPlan, alias: AliasState, now: float,
     marker = alias.marker
     if marker is None or not marker.is_active:
         raise no_rollout(marker)
-    if marker.plan != plan.fingerprint and wish not in (Wish.PAUSE, Wish.ABORT):
+    if not marker.weights and wish is not Wish.ABORT:
         raise DeployerError(
-            f"the steps in deploy.toml are not those of the running rollout `{marker.id}`",
-            found=f"found plan {plan.fingerprint}, expected {marker.plan}",
-            hint="do it from the commit that started the rollout; pause and abort work from any",
+            f"the running rollout `{marker.id}` was begun by another release of this tool",
+            found="found a marker without `w=`, expected the shares of its places",
+            hint="deployer rollout abort, then start it again",
             exit_code=Exit.REFUSED,
         )
+    plan = plan.following(marker.weights)
     if wish is not Wish.ABORT and not markers.leaves_room(alias.text, marker):
         raise DeployerError(
             "the alias's description leaves no room for the rollout's marker",
@@ -94,16 +95,13 @@ def write_for_wish(wish: Wish, plan: RolloutPlan, alias: AliasState, now: float,
     moved_on = replace(marker, accepted_s=max(1, int(now) - marker.starts[0]))
     accepted = replace(alias, marker=moved_on)
     match wish:
-        case Wish.PAUSE if marker.state is not RolloutState.PAUSE:
+        case Wish.PAUSE if marker.state is not RolloutState.PAUSE or marker.cause is not None:
             return _unmoved(alias, _stayed(marker, RolloutState.PAUSE, int(now), why))
         case Wish.RESUME if marker.state is RolloutState.PAUSE:
-            state = RolloutState.BAKE if plan.is_bake(marker.step) else RolloutState.RUN
-            return _unmoved(alias, _stayed(moved_on, state, int(now), why))
-        case Wish.SKIP if not plan.is_bake(marker.step):
-            return write_for(canary.next_move(plan, marker, why), plan, accepted, now, why=why)
+            return _unmoved(alias, _stayed(moved_on, RolloutState.RUN, int(now), why))
         case Wish.SKIP:
-            return write_for(Finish(why), plan, alias, now, why=why)
-        case Wish.PROMOTE if not plan.is_bake(marker.step):
+            return write_for(canary.next_move(plan, marker, why), plan, accepted, now, why=why)
+        case Wish.PROMOTE:
             return write_for(Promote(why), plan, accepted, now, why=why)
         case Wish.ABORT:
             return rollback_write(alias, target=marker.from_version, reason=why)
@@ -132,14 +130,9 @@ def rollback_write(alias: AliasState, *, target: str, reason: str, known: Marker
         return AliasWrite(target, alias.text)
 
 
-def _entered(marker: Marker, state: RolloutState, at: int, why: str) -> Marker:
-    """Return the marker at the beginning of its next step."""
-    return replace(marker, starts=(*marker.starts, at), since_s=0, state=state, why=why)
-
-
 def _stayed(marker: Marker, state: RolloutState, at: int, why: str = "") -> Marker:
-    """Return the marker in the same step, in another state since now."""
-    return replace(marker, since_s=max(0, at - marker.starts[-1]), state=state, why=why)
+    """Return the marker in the same place, in another state since now, for which the engine has no cause."""
+    return replace(marker, since_s=max(0, at - marker.starts[-1]), state=state, cause=None, why=why)
 
 
 def _unmoved(alias: AliasState, marker: Marker) -> AliasWrite:
@@ -153,7 +146,7 @@ def no_rollout(marker: Marker | None) -> DeployerError:
     """Return the error for a wish about a rollout that is not running."""
     return DeployerError(
         "no rollout is running",
-        found=f"found {marker.state.value if marker else 'no marker'}, expected run, pause or bake",
+        found=f"found {marker.state.value if marker else 'no marker'}, expected run or pause",
         hint="deployer rollout start",
         exit_code=Exit.REFUSED,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from deployer import github
 from deployer.aws import provisioned
 from deployer.aws.client import Aws, reach
-from deployer.canary.decision import Done, Finish, Promote, Refuse, Rollback, Tick, Wait
+from deployer.canary.decision import Done, Promote, Refuse, Rollback, Tick, Wait
 from deployer.canary.moves import Wish, no_rollout
 from deployer.config import Environment
 from deployer.context import Context
@@ -239,7 +239,7 @@ def _run(around: Surroundings, made: RolloutPlan, *, detach: bool = False) -> Ex
             )
         case Refuse(reason, hint):
             raise DeployerError("the rollout was refused", found=reason, hint=hint, exit_code=Exit.REFUSED)
-        case Finish() | Promote() | Done():
+        case Promote() | Done():
             context.output.say_decision(f"done       version {made.target} serves all traffic")
         case _:
             context.output.say("detached   `deployer rollout resume` goes on from here")

@@ -136,8 +136,8 @@ def translate(
 def refusals(settings: Environment, plan: RolloutPlan, alarms: tuple[str, ...]) -> Iterator[str]:
     """Yield one sentence for each thing this plan asks for and CodeDeploy cannot do; none means it can."""
     yield from _about_steps(plan.steps)
-    if plan.final_bake_s:
-        yield f"final_bake_s = {plan.final_bake_s}: it watches nothing after the last shift, expected 0"
+    if settings.final_bake_s:
+        yield f"final_bake_s = {settings.final_bake_s}: it watches nothing after the last shift, expected 0"
     if settings.mode == "observe":
         yield 'mode = "observe": it always acts on its alarms, expected "act"'
     if settings.on_cancel == "hold":

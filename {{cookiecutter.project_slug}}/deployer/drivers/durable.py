@@ -23,7 +23,7 @@ from deployer.aws.client import Aws, AwsFactory, connect
 from deployer.aws.errors import Conflict, Unavailable
 from deployer.canary import decide as canary
 from deployer.canary import marker as markers
-from deployer.canary.decision import Decision, Done, Finish, Pause, Promote, Refuse, Rollback, SetWeight, Wait
+from deployer.canary.decision import Decision, Done, Pause, Promote, Refuse, Resume, Rollback, SetWeight, Wait
 from deployer.clock import Clock, SystemClock
 from deployer.config import Config
 from deployer.drivers.handover import Handover
@@ -101,7 +101,7 @@ def look(state: State, drive: Drive) -> State:
         "read_at": drive.gate.read_at,
         "seen": _seen(rollout.remember(plan, last)),
         "next_s": max(1, min(math.ceil(wait_s), drive.poll_s)),
-        "outcome": _outcome(last.decision, drive.plan),
+        "outcome": _outcome(last.decision),
         "reason": last.decision.reason,
     }
 
@@ -170,12 +170,10 @@ def _remembering(plan: RolloutPlan, seen: str) -> RolloutPlan:
     return replace(plan, known=Known(marker, Routing(*routing)) if marker else None)
 
 
-def _outcome(decision: Decision, plan: RolloutPlan) -> str | None:
+def _outcome(decision: Decision) -> str | None:
     """Return how the rollout ended, or None while it goes on."""
     match decision:
-        case Finish():
-            return RolloutState.DONE.value
-        case Promote() if plan.final_bake_s == 0:
+        case Promote():
             return RolloutState.DONE.value
         case Rollback():
             return RolloutState.ROLLED_BACK.value
@@ -183,7 +181,7 @@ def _outcome(decision: Decision, plan: RolloutPlan) -> str | None:
             return state.value
         case Refuse():
             return "refused"
-        case Wait() | SetWeight() | Promote() | Pause():
+        case Wait() | SetWeight() | Resume() | Pause():
             return None
 
 

@@ -114,9 +114,8 @@ def deploy(around: Surroundings, plan: RolloutPlan) -> Exit:
         id=plan.id,
         from_version=deployment.stable,
         to_version=plan.target,
-        steps=len(plan.steps),
+        weights=plan.weights,
         starts=(began,),
-        plan=plan.fingerprint,
         state=RolloutState.DONE,
         why=plan.skip_reason,
     )

@@ -123,7 +123,7 @@ def _prepared(
             hint="deployer apply",
             exit_code=Exit.REFUSED,
         )
-    longest = RolloutPlan("gameday", "", (Step(plans.WEIGHT_PCT, plans.LONGEST_S),), 0, 0, 0)
+    longest = RolloutPlan("gameday", "", (Step(plans.WEIGHT_PCT, plans.LONGEST_S),), max_pause_s=0)
     credentials.check(longest, context.output.environ, context.clock.now())
     latest = versions.check_latest(aws, alias.routing.stable)
     preflight.send_probe(aws, alias.routing.stable, probe)

@@ -99,15 +99,14 @@ def estimate(
             step.weight_pct,
             step.bake_s,
             calls := rpm * step.weight_pct / 100 * step.bake_s / 60,
-            calls - rpm * step.weight_pct / 100 * LAG_MIN >= max(1, settings.min_canary_invocations),
+            calls >= 1,
         )
         for step in plan.steps
     )
     p0 = min(max(stable_error_rate, 0.0), 0.99)
     dispersion = dispersion or Dispersion()
     needs = _Needs.of(settings, dispersion)
-    shortest_s = sum(step.bake_s for step in plan.steps) + plan.final_bake_s
-    phases = len(plan.steps) + (1 if plan.final_bake_s else 0)
+    shortest_s = sum(step.bake_s for step in plan.steps)
     return Estimate(
         calls_per_minute=rpm,
         stable_pct=100 * p0,
@@ -118,7 +117,7 @@ def estimate(
         smallest_pct=_smallest(plan.steps, needs, rpm, p0),
         dispersion=dispersion,
         shortest_s=shortest_s,
-        longest_s=shortest_s + phases * plan.max_extend_s,
+        longest_s=shortest_s + round(len(plan.steps) * LAG_MIN * 60),
     )
 
 
@@ -167,7 +166,7 @@ def _meaning(found: Estimate) -> str:
         )
     few = [str(n) for n, step in enumerate(found.steps, 1) if not step.is_enough]
     steps = "step" if len(few) == 1 else "steps"
-    waits = f"; {steps} {', '.join(few)} will be extended for want of calls" if few else ""
+    waits = f"; {steps} {', '.join(few)} may show nothing for want of calls" if few else ""
     return f"19 of 20 releases that fail {found.smallest_pct:.2g} % of their calls or more are found{waits}"
 
 

@@ -71,7 +71,8 @@ def judge(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSoF
         found, trace = absolute.above_limit(settings, guarded, rollout, errors.shares)
         failed += found
         traces.append(trace)
-    rest = _rest(settings, minutes, rollout, now)
+    blind = _blindness(settings, minutes, rollout, now)
+    rest = Verdict(Outcome.UNMEASURABLE, blind) if blind else None
     if rest is None and comparison.is_open(errors, points, now):
         rest = _undecided(errors, points, rollout)
     verdicts = [*failed, *slower, *throttled] or [rest or _passed(errors, traces[0], rollout)]
@@ -121,24 +122,6 @@ def _passed(errors: Comparison, trace: Trace, rollout: RolloutSoFar) -> Verdict:
     total = sum(map(comparison.totals_of, errors.rows), Totals())
     is_small = any(point.log_e >= trace.limit for point in trace.points[-1:])
     return Verdict(Outcome.PASS, say.no_worse(rollout, total, errors.floor if is_small else None))
-
-
-def _rest(
-    settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSoFar, now: float
-) -> Verdict | None:
-    """Return why nothing can be said although nothing is proven: not seen, or too little; else None."""
-    blind = _blindness(settings, minutes, rollout, now)
-    if blind:
-        return Verdict(Outcome.UNMEASURABLE, blind)
-    step = [m for m in minutes if m.at >= rollout.current.at]
-    if rollout.current.weight_pct < 100:
-        step = [m for m in step if m.stable.calls]
-    calls = sum(m.canary.calls for m in step)
-    if calls < max(1, settings.min_canary_invocations):
-        return Verdict(
-            Outcome.INCONCLUSIVE, say.too_few(rollout, calls, max(1, settings.min_canary_invocations))
-        )
-    return None
 
 
 def _blindness(

@@ -122,15 +122,6 @@ def not_begun(rollout: RolloutSoFar) -> str:
     return f"v{rollout.canary} has had no traffic yet."
 
 
-def too_few(rollout: RolloutSoFar, calls: int, wanted: int) -> str:
-    """Say how many calls are missing."""
-    requests = "request" if calls == 1 else "requests"
-    return (
-        f"v{rollout.canary} served {number(calls)} {requests} in this step that can be judged; "
-        f"{number(wanted)} are needed."
-    )
-
-
 def not_read(rollout: RolloutSoFar, now: float) -> str:
     """Say since when nothing is known."""
     if rollout.read_at is None:

@@ -9,10 +9,10 @@ from typing import Any
 from deployer.canary.decision import (
     Decision,
     Done,
-    Finish,
     Pause,
     Promote,
     Refuse,
+    Resume,
     Rollback,
     SetWeight,
     Tick,
@@ -62,9 +62,11 @@ def describe_decision(decision: Decision) -> str:
             return f"set weight {reason}"
         case Promote(reason):
             return f"promote    {reason}"
-        case Pause(reason):
+        case Pause(reason, _):
             return f"pause      {reason}"
-        case Finish(reason) | Done(_, reason):
+        case Resume(reason):
+            return f"resume     {reason}"
+        case Done(_, reason):
             return f"done       {reason}"
         case Rollback(reason):
             return f"roll back  {reason}"
@@ -210,7 +212,9 @@ def _verb(decision: Decision) -> str:
             return "promote"
         case Pause():
             return "pause"
-        case Finish() | Done():
+        case Resume():
+            return "resume"
+        case Done():
             return "done"
         case Rollback():
             return "rollback"
@@ -222,14 +226,9 @@ def _state_after(tick: Tick) -> str | None:
     match tick.decision:
         case Rollback():
             return RolloutState.ROLLED_BACK.value
-        case Finish():
-            return RolloutState.DONE.value
         case Promote():
-            is_watched = (
-                tick.written is not None and f"st={RolloutState.BAKE.value}" in tick.written.description
-            )
-            return RolloutState.BAKE.value if is_watched else RolloutState.DONE.value
-        case SetWeight():
+            return RolloutState.DONE.value
+        case SetWeight() | Resume():
             return RolloutState.RUN.value
         case Pause():
             return RolloutState.PAUSE.value

@@ -8,11 +8,23 @@ from deployer.aws.client import Aws
 from deployer.aws.errors import Unavailable
 from deployer.aws.metrics import Baseline
 from deployer.config import Environment
-from deployer.judge import evidence, throttles
+from deployer.judge import evidence, places, shown, similar, throttles
 from deployer.judge.counts import Counts, Dispersion, Minute, RolloutSoFar, StepStart, Windows
 from deployer.judge.dispersion import dispersion
 from deployer.judge.eprocess import Trace
-from deployer.model import AliasState, Evidence, GateSettings, Outcome, RolloutPlan, Strength, Verdict
+from deployer.model import (
+    AliasState,
+    Cause,
+    Ends,
+    Evidence,
+    GateSettings,
+    Marker,
+    Outcome,
+    RolloutPlan,
+    RolloutState,
+    Strength,
+    Verdict,
+)
 
 
 @dataclass
@@ -84,15 +96,14 @@ class Gate:
         marker = alias.marker
         if not plan.steps or marker is None or not marker.is_active or marker.id != plan.id:
             return Evidence(alarms)
-        starts = tuple(
-            StepStart(at, 100 if plan.is_bake(number) else plan.steps[number - 1].weight_pct)
-            for number, at in enumerate(marker.starts, start=1)
-            if number <= len(plan.steps) + 1
-        )
+        plan = plan.following(marker.weights)
+        starts = tuple(map(StepStart, marker.starts, marker.weights))
+        if not starts:
+            return Evidence(alarms)
         so_far = RolloutSoFar(marker.from_version, marker.to_version, starts, self.read_at)
         try:
             # Until hour and week before are read they are, instead of probing: a tick has six calls at most.
-            if self.probe is not None and self._dispersion is not None and not plan.is_bake(marker.step):
+            if self.probe is not None and self._dispersion is not None:
                 self.probe.ask(aws, marker.from_version, marker.to_version, now)
             baseline = self._baseline_of(aws, marker.from_version, marker.starts[0])
             runs = self._dispersion_of(aws, plan, marker.starts[0])
@@ -102,7 +113,7 @@ class Gate:
         except Unavailable as error:
             self.read_at = self.read_at or now
             blind = Verdict(Outcome.UNMEASURABLE, f"the versions' metrics cannot be read: {error.what}")
-            return Evidence(alarms, (blind,), blind_s=now - self.read_at)
+            return Evidence(alarms, (blind,), now - self.read_at, holds=frozenset({Cause.BLIND.value}))
         self.read_at = now
         so_far = replace(
             so_far,
@@ -116,12 +127,40 @@ class Gate:
         settings = replace(self.settings, compare_slow=slow_ms is not None)
         probed = self.probe.minutes if self.probe is not None else ()
         self._judged = evidence.judge(settings, (*minutes, *probed), so_far, now)
-        strengths = tuple(
-            Strength(trace.metric, trace.points[-1].log_e, trace.limit)
-            for trace in self._judged.traces
-            if trace.points
+        found = self._found((*minutes, *probed), marker, so_far, settings)
+        # Judged once more, and only where it can end the place.
+        shows = plan.steps[len(starts) - 1].ends is Ends.SHOWN
+        has_shown = shows and shown.has_shown(settings, (*minutes, *probed), so_far, now)
+        return replace(found, alarms=alarms, has_shown=has_shown)
+
+    def _found(
+        self,
+        minutes: tuple[Minute, ...],
+        marker: Marker,
+        so_far: RolloutSoFar,
+        settings: GateSettings,
+    ) -> Evidence:
+        """Return what the judged minutes say, and how far the present place has come."""
+        now = so_far.read_at or 0.0
+        place = so_far
+        if marker.state is RolloutState.RUN:  # what was paused is judged for its whole time again
+            place = replace(so_far, starts=(*so_far.starts[:-1], replace(so_far.current, at=marker.at)))
+        canary, stable = places.place_counts(minutes, settings, so_far, now)
+        gap = similar.gap(canary, stable, so_far.dispersion.phi)
+        verdicts = self._judged.verdicts
+        is_blind = any(verdict.outcome is Outcome.UNMEASURABLE for verdict in verdicts)
+        return Evidence(
+            verdicts=verdicts,
+            blind_s=now - _last_seen(minutes, so_far) if is_blind else 0.0,
+            strengths=tuple(
+                Strength(trace.metric, trace.points[-1].log_e, trace.limit)
+                for trace in self._judged.traces
+                if trace.points
+            ),
+            judged_s=60 * places.judged_minutes(minutes, settings, place, now),
+            gap_pct=None if gap is None else 100 * gap,
+            holds=self._judged.holds | ({Cause.BLIND.value} if is_blind else set()),
         )
-        return Evidence(alarms, self._judged.verdicts, strengths=strengths)
 
     def _baseline_of(self, aws: Aws, stable: str, until: int) -> Baseline:
         if self._baseline is None or self._baseline[0] != stable:
@@ -135,6 +174,12 @@ class Gate:
             self._dispersion = (until, found)
             self._windows = throttles.usual(week, plan.steps[-1].bake_s)
         return self._dispersion[1]
+
+
+def _last_seen(minutes: tuple[Minute, ...], so_far: RolloutSoFar) -> float:
+    """Return until when the canary was seen in the present place, in seconds since the epoch."""
+    seen = (minute.at + 60.0 for minute in minutes if minute.canary.calls)
+    return max([so_far.current.at, *seen])
 
 
 def _one_more(counts: Counts, *, failed: bool) -> Counts:

@@ -28,14 +28,12 @@ Send = Callable[[str, str], None]  # subject and JSON text
 
 
 def transition(marker: Marker) -> str:
-    """Return what became true: start, step, pause, resume, promoted, rolled-back or done."""
+    """Return what became true: start, step, pause, resume, rolled-back or done."""
     match marker.state:
-        case RolloutState.RUN | RolloutState.BAKE if marker.since_s:
+        case RolloutState.RUN if marker.since_s:
             return "resume"
         case RolloutState.RUN:
             return "start" if marker.step == 1 else "step"
-        case RolloutState.BAKE:
-            return "promoted"
         case RolloutState.PAUSE | RolloutState.DONE | RolloutState.ROLLED_BACK:
             return str(marker.state.value)
 

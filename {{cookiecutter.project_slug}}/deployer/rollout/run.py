@@ -17,10 +17,10 @@ from deployer.canary import moves
 from deployer.canary.decision import (
     Decision,
     Done,
-    Finish,
     Pause,
     Promote,
     Refuse,
+    Resume,
     Rollback,
     SetWeight,
     Tick,
@@ -69,7 +69,7 @@ def tick(
         evidence = gate.look(aws, plan, alias, now)
     decision = canary.decide(plan, alias, evidence, now)
     match decision:
-        case SetWeight() | Promote() | Pause() | Finish() | Rollback():
+        case SetWeight() | Promote() | Pause() | Resume() | Rollback():
             made = Tick(now, alias, evidence, decision, moves.write_for(decision, plan, alias, now))
             return _carry_out(aws, made)
         case Wait() | Refuse() | Done():
@@ -117,7 +117,7 @@ def run(aws: Aws, rollout: Rollout, clock: Clock) -> Tick:
             _roll_back_after(aws, replace(rollout, plan=plan), clock, error, unanswered)
             raise
         conflicts, blind_since, unanswered = 0, None, None
-        if _is_last(last.decision, plan):
+        if _is_last(last.decision):
             return last
         plan = remember(plan, last)
         if isinstance(last.decision, Wait):
@@ -137,18 +137,16 @@ def remember(plan: RolloutPlan, last: Tick) -> RolloutPlan:
     if last.written is not None:
         _, found = markers.parse(last.written.description)
         routing = Routing(last.written.version, last.written.canary, last.written.weight_pct)
-    if found is None or found.id != plan.id or routing != canary.expected_routing(plan, found):
+    if found is None or found.id != plan.id or routing != canary.expected_routing(found):
         return replace(plan, is_begun=True)
     return replace(plan, is_begun=True, known=Known(found, routing))
 
 
-def _is_last(decision: Decision, plan: RolloutPlan) -> bool:
+def _is_last(decision: Decision) -> bool:
     match decision:
-        case Done() | Refuse() | Rollback() | Finish():
+        case Done() | Refuse() | Rollback() | Promote():
             return True
-        case Promote():
-            return plan.final_bake_s == 0
-        case SetWeight() | Pause() | Wait():
+        case SetWeight() | Pause() | Resume() | Wait():
             return False
 
 

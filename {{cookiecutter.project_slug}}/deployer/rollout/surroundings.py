@@ -69,7 +69,7 @@ class Surroundings:
 
     def arm(self, plan: RolloutPlan, alias: AliasState) -> None:
         """Put the canary's alarm, unless there will be no canary to watch or nothing may act on it."""
-        is_watched = bool(plan.steps or plan.final_bake_s) and not plan.only_observes
+        is_watched = bool(plan.steps) and not plan.only_observes
         is_live = alias.routing.stable == plan.target and not (alias.marker and alias.marker.is_active)
         if self.guard is None or not is_watched or is_live:
             return
