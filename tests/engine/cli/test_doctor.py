@@ -252,6 +252,21 @@ def test_what_github_lacks_is_red(
     assert github.calls() == []
 
 
+def test_an_environment_that_every_branch_may_use_is_red(
+    doctor: Doctor, whole: Whole, github: GitHub
+) -> None:
+    """Its jobs on another branch become no role, and read its secrets: it is told with the calls that close it."""
+    environments = github["environments"]
+    environments["production"] = {"about": {"deployment_branch_policy": None}, "branches": []}
+    github.given(environments=environments)
+    status, told = doctor(whole)
+    assert status == Exit.FAILED
+    closes, names = red(told)
+    assert "gh api --silent -X PUT repos/acme/resizer/environments/production" in closes
+    assert "environments/production/deployment-branch-policies" in names
+    assert github.calls() == []
+
+
 def test_another_account_is_red(doctor: Doctor, whole: Whole, root: Path) -> None:
     """Credentials of another account than the environment's are told, and nothing of that account is held against it."""
     (root / "deploy.toml").write_text(SETTINGS + ACCOUNTS, encoding="utf-8")
