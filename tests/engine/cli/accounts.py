@@ -42,7 +42,8 @@ def _names(template: dict[str, Any]) -> list[str]:
 class FakeAccount:
     """One account; `executed` are the stacks that were changed, in order, `asked` the change sets made.
 
-    `repositories` are in it without a stack; `taken_over` are those that a change set imports.
+    `repositories` are in it without a stack; `taken_over` are those that a change set imports. `refuses` says which
+    call is refused for a stack, by both names, and why.
     """
 
     account: str = "111111111111"
@@ -55,6 +56,11 @@ class FakeAccount:
     iam_is_denied: bool = False
     repositories: tuple[str, ...] = ()
     taken_over: list[str] = field(default_factory=list)
+    refuses: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def _refuse(self, operation: str, stack: str) -> None:
+        if (operation, stack) in self.refuses:
+            raise refused(operation, "ValidationError", self.refuses[operation, stack])
 
     @property
     def provider_arn(self) -> str:
@@ -94,6 +100,7 @@ class FakeAccount:
     def describe_stacks(self, *, StackName: str) -> Any:
         """Return a stack with its outputs."""
         name = StackName.partition("#")[0]
+        self._refuse("DescribeStacks", name)
         if name not in self.stacks:
             raise refused("DescribeStacks", "ValidationError", f"Stack with id {name} does not exist")
         stack = self.stacks[name]
@@ -115,6 +122,7 @@ class FakeAccount:
 
     def create_change_set(self, *, StackName: str, TemplateBody: str, Parameters: Any, **about: Any) -> Any:
         """Note what is proposed."""
+        self._refuse("CreateChangeSet", StackName)
         assert (about["ChangeSetType"] == "UPDATE") == (StackName in self.stacks)
         values = {one["ParameterKey"]: one["ParameterValue"] for one in Parameters}
         template = json.loads(TemplateBody)

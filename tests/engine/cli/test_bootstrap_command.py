@@ -387,6 +387,24 @@ def test_a_provider_that_cannot_work_is_refused(
     assert (account.pending, account.stacks) == ({}, {})
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("CreateChangeSet", "Stack:arn is in ROLLBACK_COMPLETE state and can not be updated."),
+        ("DescribeStacks", "it is ROLLBACK_COMPLETE, says nobody"),
+    ],
+    ids=["a stack that takes no change", "a stack that cannot be read"],
+)
+def test_what_was_proposed_is_thrown_away_when_a_later_part_is_refused(
+    github: GitHub, bootstrap: Run, capsys: pytest.CaptureFixture[str], call: str, said: str
+) -> None:
+    """No change set is left for somebody to carry out, and neither AWS nor GitHub is changed."""
+    account = FakeAccount(refuses={(call, STACKS[1]): said})
+    assert bootstrap(account, "--yes") in (Exit.FAILED, Exit.REFUSED)
+    assert "ROLLBACK_COMPLETE" in capsys.readouterr().err
+    assert (account.pending, account.executed, github.calls()) == ({}, [], [])
+
+
 def test_a_stack_that_fails_ends_it_and_can_be_tried_again(
     github: GitHub, bootstrap: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

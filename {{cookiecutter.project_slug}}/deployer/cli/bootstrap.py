@@ -86,24 +86,28 @@ def _propose(
     existing = _provider(aws, holder, wanted.oidc_provider_arn)
     about = {"GitHubSubject": wanted.subject.claim, "GitHubRepositoryId": wanted.subject.repository_id}
     planned, proposals = "", list[Proposal]()
-    for part in parts:
-        name = merge.BOOTSTRAP if part.environment else merge.REGISTRY
-        root, config = context.root, context.config
-        template = sources.bootstrap(root) if part.environment else sources.registry(root, config)
-        stack = Stack(aws.cloudformation, part.stack_name(context.config), context.clock)
-        state = stack.read()
-        provider = pure.provider(state, existing, planned=planned)
-        planned = planned or provider or holder.provider_arn
-        values = pure.parameters(context.config, part, holder.account, about, provider)
-        is_first = state is None and not part.environment
-        try:
-            body = templates.render(template, name=name)
+    try:
+        for part in parts:
+            stack = Stack(aws.cloudformation, part.stack_name(context.config), context.clock)
+            state = stack.read()
+            provider = pure.provider(state, existing, planned=planned)
+            planned = planned or provider or holder.provider_arn
+            values = pure.parameters(context.config, part, holder.account, about, provider)
+            is_first = state is None and not part.environment
+            body = _body(context, part)
             change_set = stack.propose(body, values, exists=state is not None, takes_over=is_first)
-        except DeployerError:
-            _discard(proposals)
-            raise
-        proposals.append(Proposal(part, stack, state, change_set))
+            proposals.append(Proposal(part, stack, state, change_set))
+    except DeployerError:
+        _discard(proposals)
+        raise
     return proposals
+
+
+def _body(context: Context, part: Part) -> str:
+    """Return the template of a part as CloudFormation gets it."""
+    if part.environment:
+        return templates.render(sources.bootstrap(context.root), name=merge.BOOTSTRAP)
+    return templates.render(sources.registry(context.root, context.config), name=merge.REGISTRY)
 
 
 def _provider(aws: Aws, holder: pure.Holder, given: str) -> str:
