@@ -554,4 +554,5 @@ def test_what_is_for_people_to_decide_is_told(
     told = capsys.readouterr().out
     assert "note       environment staging also takes release/*" in told
     assert "note       nobody has to agree to a release to production" in told
+    assert "in a private repository only with GitHub Enterprise" in told
     assert github["environments"]["staging"]["branches"] == ["main", "release/*"]

@@ -65,6 +65,7 @@ class Setup:
         if "production" in repository.environments(variables) and not has_reviewers:
             say("note       nobody has to agree to a release to production; to name reviewers:")
             say(f"           https://github.com/{self.name}/settings/environments")
+            say("           in a private repository only with GitHub Enterprise: docs/release.md")
 
 
 def look(name: str, environments: tuple[str, ...], *, prints_only: bool) -> Setup:
