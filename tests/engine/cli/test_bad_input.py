@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from deployer import config
-from deployer.errors import DeployerError
+from deployer.cli.main import main
+from deployer.errors import DeployerError, Exit
+from engine.around import given_settings
 
 SETTINGS = """
 [project]
@@ -48,3 +52,16 @@ def test_an_alarm_by_arn_is_watched_by_its_name():
         SETTINGS + 'alarms = ["arn:aws:cloudwatch:eu-west-1:123456789012:alarm:mine", "other"]'
     )
     assert read.environment("production").alarm_names() == ("mine", "other")
+
+
+def test_a_file_where_the_results_go_is_told(tmp_path: Path, monkeypatch, capsys):
+    """A file called `build` is one error in three parts, and stays."""
+    given_settings(tmp_path, SETTINGS)
+    (tmp_path / "build").write_text("mine", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["scan"]) == Exit.FAILED
+    what, found, hint = capsys.readouterr().err.splitlines()
+    assert what == f"error: `{tmp_path / 'build'}` cannot be written"
+    assert found.endswith("expected a folder")
+    assert hint.startswith(f"  hint: ls -ld {tmp_path / 'build'}")
+    assert (tmp_path / "build").read_text(encoding="utf-8") == "mine"

@@ -150,6 +150,8 @@ class TestUnderTheOfficialRunner:
         assert result.status is InvocationStatus.FAILED
         assert result.error is not None
         assert "version 42 was not promoted: rolled-back" in str(result.error.message)
+        assert "expected all traffic on version 42" in str(result.error.message)
+        assert "hint: deployer status --env" in str(result.error.message)
         assert (aws.stable, aws.canary) == ("41", None)
         assert ended(aws) is RolloutState.ROLLED_BACK
 

@@ -98,5 +98,8 @@ def _out(context: Context) -> Path:
     try:
         out.mkdir(exist_ok=True)
     except OSError as error:
-        raise DeployerError(f"`{out}` cannot be written", found=str(error)) from error
+        hint = f"ls -ld {out}: remove what is there unless it is a folder, or make its parent yours"
+        raise DeployerError(
+            f"`{out}` cannot be written", found=f"found {error}, expected a folder", hint=hint
+        ) from error
     return out

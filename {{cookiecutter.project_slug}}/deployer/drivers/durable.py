@@ -245,7 +245,9 @@ def make_handler(connect: AwsFactory, clock: Clock) -> Callable[[Any, Any], Any]
         )
         if last["outcome"] != RolloutState.DONE.value:
             raise DeployerError(
-                f"version {handed.version} was not promoted: {last['outcome']}", found=last["reason"]
+                f"version {handed.version} was not promoted: {last['outcome']}",
+                found=f"found {last['reason']}, expected all traffic on version {handed.version}",
+                hint=f"deployer status --env {handed.environment}; docs/runbook.md",
             )
         return {"outcome": last["outcome"], "reason": last["reason"], "version": handed.version}
 
