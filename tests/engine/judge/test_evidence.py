@@ -25,7 +25,7 @@ from deployer.model import GateSettings, Outcome
 PASS, FAIL, INCONCLUSIVE, UNMEASURABLE = Outcome
 SETTINGS = GateSettings()
 RAMP = (StepStart(0, 5), StepStart(600, 10), StepStart(1200, 25))
-BAKE = (*RAMP, StepStart(3000, 100))
+LAST = (*RAMP, StepStart(3000, 95))
 
 
 def so_far(*starts: StepStart, now: float = 3600, **changes: object) -> RolloutSoFar:
@@ -78,10 +78,11 @@ SITUATIONS = [
     ("no call at all is no reason to stay", [], RAMP[:1], PASS),
     ("no step yet is too few", [], (), INCONCLUSIVE),
     ("a canary without numbers where calls are due is not seen", steady(20, (0, 0), (900, 0)), RAMP[:1], UNMEASURABLE),
-    ("the final bake passes within its limit", [*GOOD, *steady(9, (900, 9), (0, 0), 50)], BAKE, PASS),
-    ("the final bake fails above it", [*GOOD, *steady(2, (900, 40), (0, 0), 50)], BAKE, FAIL),
-    ("one bad minute of the final bake is not enough", [*GOOD, *steady(1, (900, 90), (0, 0), 50)], BAKE, PASS),
-    ("a stray error of few calls is not enough there", [*GOOD, *steady(6, (10, 1), (0, 0), 50)], BAKE, PASS),
+    ("the last place passes within its limit", [*GOOD, *steady(9, (900, 9), (47, 0), 50)], LAST, PASS),
+    ("the last place fails above it", [*GOOD, *steady(2, (900, 60), (47, 0), 50)], LAST, FAIL),
+    ("one bad minute of the last place is not enough", [*GOOD, *steady(1, (900, 90), (47, 0), 50)], LAST, PASS),
+    ("a stray error of few calls is not enough there", [*GOOD, *steady(6, (10, 1), (1, 0), 50)], LAST, PASS),
+    ("nothing fails where the control had no call", [*GOOD, *steady(9, (90, 9), (0, 0), 50)], LAST, PASS),
 ]  # fmt: skip
 
 
@@ -121,9 +122,9 @@ SENTENCES = [
         "v42 should have had about 1 000 requests at 5 % of traffic, and none is in the metrics.",
     ),
     (
-        steady(3, (900, 90), (0, 0), 50),
-        BAKE,
-        "v42 failed 180 of 1 800 requests in 2 minutes at 100 % of traffic, 10.0 % where at most 1.0 % is "
+        steady(2, (950, 50), (50, 0), 50),
+        LAST,
+        "v42 failed 100 of 1 900 requests in 2 minutes at 95 % of traffic, 5.3 % where at most 1.0 % is "
         "allowed. Rolling back.",
     ),
 ]  # fmt: skip
@@ -135,15 +136,12 @@ def test_sentences_literally(minutes, starts, sentence):
     assert judged(minutes, *starts).verdicts[0].sentence == sentence
 
 
-CONTROL = (*RAMP, StepStart(3000, 95))
-
-
 def test_the_control_objects_to_an_outage():
     """At 95 % an error rate above its limit fails the canary only where the control does not fail alike."""
     outage = steady(5, (950, 285), (50, 15), 50)
-    assert outcomes(judged([*GOOD, *outage], *CONTROL)) == [PASS]
+    assert outcomes(judged([*GOOD, *outage], *LAST)) == [PASS]
     alone = steady(2, (950, 50), (50, 0), 50)
-    found = judged([*GOOD, *alone], *CONTROL)
+    found = judged([*GOOD, *alone], *LAST)
     assert [(v.outcome, v.metric) for v in found.verdicts] == [(FAIL, "errors")]
     assert found.traces[-1].failed_at is not None
     # The comparison by itself needs more: it is the absolute guard that found it.
@@ -272,13 +270,13 @@ def test_errors_that_come_in_runs_count_once():
     assert "With less than six hours of history, 5 errors count as one." in unmeasured[0].sentence
 
 
-def test_runs_excuse_no_version_that_stands_alone_for_ever():
+def test_runs_excuse_no_version_of_the_last_place_for_ever():
     """The absolute guard too takes a run for one error, and fails what goes on."""
-    short = [*GOOD, *steady(2, (900, 20), (0, 0), 50)]
-    assert outcomes(judged(short, *BAKE)) == [FAIL]
-    assert outcomes(judged(short, *BAKE, dispersion=Dispersion(15.0))) == [PASS]
-    long = [*GOOD, *steady(9, (900, 90), (0, 0), 50)]
-    assert outcomes(judged(long, *BAKE, dispersion=Dispersion(15.0))) == [FAIL]
+    short = [*GOOD, *steady(2, (900, 60), (47, 0), 50)]
+    assert FAIL in outcomes(judged(short, *LAST))
+    assert outcomes(judged(short, *LAST, dispersion=Dispersion(15.0))) == [PASS]
+    long = [*GOOD, *steady(20, (900, 90), (47, 0), 50)]
+    assert FAIL in outcomes(judged(long, *LAST, dispersion=Dispersion(15.0)))
 
 
 def test_a_probe_fails_by_itself():
@@ -297,16 +295,16 @@ def test_a_probe_is_a_stratum_of_its_own():
 
 
 def test_probes_do_not_speak_for_the_traffic():
-    """A probe that fails on both versions does not fail the canary where it stands alone."""
-    alone = steady(9, (900, 0), (0, 0), 50)
+    """A probe that fails on both versions does not fail the canary in the last place."""
+    alone = steady(9, (900, 0), (47, 0), 50)
     probes = [minute(n, (10, 9), (10, 9), source="wrong-probe") for n in range(50, 59)]
-    assert outcomes(judged([*GOOD, *alone, *probes], *BAKE)) == [PASS]
+    assert outcomes(judged([*GOOD, *alone, *probes], *LAST)) == [PASS]
 
 
 def test_alpha_is_split_evenly():
     """Two metrics get half each, and the errors' guard a tenth of theirs."""
-    minutes = [*GOOD, *steady(9, (900, 9), (0, 0), 50)]
-    found = judged(minutes, *BAKE, gate=replace(SETTINGS, compare_slow=True))
+    minutes = [*GOOD, *steady(9, (900, 9), (47, 0), 50)]
+    found = judged(minutes, *LAST, gate=replace(SETTINGS, compare_slow=True))
     limits = {trace.metric: math.exp(-trace.limit) for trace in found.traces}
     assert limits == pytest.approx({"errors": 0.0045, "slow calls": 0.005, "error rate": 0.0005})
 
@@ -375,7 +373,7 @@ histories = st.lists(st.tuples(counts, counts), max_size=40).map(
 @settings(max_examples=150)
 def test_the_order_of_arrival_does_not_matter(minutes, seed, last):
     """Minutes in any order lead to the same judgement, and there always is one."""
-    rollout = replace(so_far(now=after(minutes)), starts=BAKE[:last])
+    rollout = replace(so_far(now=after(minutes)), starts=LAST[:last])
     shuffled = random.Random(seed).sample(minutes, len(minutes))
     found = judge(SETTINGS, minutes, rollout, after(minutes))
     assert found.verdicts
@@ -501,13 +499,19 @@ def test_six_hours_are_judged_in_milliseconds():
     """Every poll recomputes everything, so that must be cheap: 10 ms of this process, twice that on a slow machine."""
     rng = random.Random(1)
     minutes = [
-        minute(n, (rng.randrange(80, 120), rng.randrange(3)), (900, rng.randrange(20))) for n in range(360)
+        Minute(
+            60 * n,
+            Counts(rng.randrange(80, 120), rng.randrange(3), slow=rng.randrange(40, 60)),
+            Counts(900, rng.randrange(20), slow=rng.randrange(400, 500)),
+        )
+        for n in range(360)
     ]
     rollout = so_far(StepStart(0, 5), StepStart(7200, 10), StepStart(14400, 25), now=after(minutes))
+    gate = replace(SETTINGS, compare_slow=True)
     taken = []
     for _ in range(5):
         began = time.process_time()
-        judge(SETTINGS, minutes, rollout, after(minutes))
+        judge(gate, minutes, rollout, after(minutes))
         taken.append(time.process_time() - began)
     assert min(taken) < 0.020
 

@@ -13,7 +13,7 @@ from deployer.judge.evidence import Judgement, judge
 from deployer.judge.throttles import share_of, usual
 from deployer.model import GateSettings, Outcome
 
-SETTINGS = GateSettings(compare_slow=True, min_canary_invocations=1)
+SETTINGS = GateSettings(compare_slow=True)
 LAG_S = 60 + SETTINGS.settle_s
 FIRST, SECOND, LAST = StepStart(0, 10), StepStart(600, 50), StepStart(0, 95)
 

@@ -167,3 +167,21 @@ def test_a_week_that_came_late_costs_no_seventh_call(clock):
     look(gate, aws, clock)
     assert "Invoke" not in aws.calls
     assert len(aws.calls) <= 5, "a write is the sixth"
+
+
+def test_throttles_of_the_last_place_are_held_against_last_week(clock):
+    """More of them than in any such time of last week is a verdict, and the cause of a pause."""
+    aws = begun(clock, traffic=Traffic(throttled={"41": 0.05, "42": 0.05}))
+    for step, weight in ((2, 50), (3, 95)):
+        clock.sleep(600)
+        alias = aws.alias()
+        aws.update_alias(
+            write_for(SetWeight(step, weight, ""), PLAN, alias, clock.now()), revision=alias.revision
+        )
+    gate = Gate(SETTINGS, ("errors",))
+    clock.sleep(240)
+    assert look(gate, aws, clock).holds == set()
+    clock.sleep(600)
+    found = look(gate, aws, clock)
+    assert [verdict.metric for verdict in found.verdicts] == ["throttles"]
+    assert found.holds == {"throttles"}

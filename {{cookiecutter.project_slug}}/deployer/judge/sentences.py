@@ -87,7 +87,7 @@ def no_worse(rollout: RolloutSoFar, total: Totals, floor: float | None) -> str:
     """Say what the canary was seen to do; `floor` (0-1) is given when it is worse, but not by that much."""
     calls = total.canary_calls + total.stable_calls
     if not total.stable_calls:
-        return f"v{rollout.canary} serves all traffic within its limits."
+        return f"no minute so far has calls of both v{rollout.stable} and v{rollout.canary} to compare."
     marks = total.canary_hits + total.stable_hits
     found = f"no evidence that it is worse than v{rollout.stable}"
     if floor is not None:
