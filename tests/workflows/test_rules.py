@@ -899,6 +899,20 @@ MUTANTS = {
         "run: deployer scan || true",
         "more than one command",
     ),
+    "some pull requests are not checked": Mutant(
+        work.workflows_start_when_they_should,
+        CI,
+        "  pull_request:\n",
+        "  pull_request:\n    paths: [app/**]\n",
+        "ci.yml: leaves some of pull_request unchecked",
+    ),
+    "nobody looks each day": Mutant(
+        work.workflows_start_when_they_should,
+        WATCH,
+        "  schedule:\n    - cron: 17 5 * * * # each day\n",
+        "",
+        "watch.yml: starts by workflow_dispatch, expected schedule, workflow_dispatch",
+    ),
     "a pull request is not scanned": Mutant(
         work.jobs_do_their_work,
         CI,

@@ -1,4 +1,4 @@
-"""What each job does, when it is skipped, and what a run by hand is called: a job that does nothing is green as well.
+"""What starts a workflow, what its jobs do, when one is skipped: a job that does nothing is green as well.
 
 Pure: file texts in, one sentence per finding out.
 """
@@ -75,6 +75,31 @@ CONDITIONS = {
     "watch.yml gameday": "vars.GAMEDAY == 'weekly'",
     "watch.yml tell": "${{ !cancelled() }}",
 }
+# What starts each workflow, but for a release: that is in `release.py`.
+STARTS = {
+    "ci.yml": {"pull_request", "merge_group"},
+    "control.yml": {"workflow_dispatch"},
+    "gameday.yml": {"schedule", "workflow_dispatch"},
+    "prune.yml": {"workflow_dispatch"},
+    "rollback.yml": {"workflow_dispatch"},
+    "watch.yml": {"schedule", "workflow_dispatch"},
+}
+
+
+def workflows_start_when_they_should(files: Files) -> list[str]:
+    """Demand that every pull request is checked, and that nobody has to remember the watch."""
+    found = []
+    for path, workflow in reading.workflows(files):
+        wanted, has = STARTS.get(path.removeprefix(WORKFLOWS)), reading.triggers(workflow)
+        if wanted is not None and has != wanted:
+            found.append(f"{path}: starts by {', '.join(sorted(has))}, expected {', '.join(sorted(wanted))}")
+        on = workflow["on"] if isinstance(workflow["on"], dict) else {}
+        found += [
+            f"{path}: leaves some of {name} unchecked"
+            for name in sorted(has & reading.UNTRUSTED_TRIGGERS)
+            if on.get(name)
+        ]
+    return found
 
 
 def jobs_do_their_work(files: Files) -> list[str]:
@@ -130,6 +155,7 @@ def runs_by_hand_say_who_and_what(files: Files) -> list[str]:
 
 
 RULES = (
+    workflows_start_when_they_should,
     jobs_do_their_work,
     jobs_run_when_they_should,
     checkouts_take_the_commit,
