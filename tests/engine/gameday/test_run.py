@@ -146,7 +146,7 @@ FAULTS: dict[str, tuple[Callable[[Staging], None], str, str]] = {
     "the topic's policy lacks CloudWatch": (
         _give("sns", service="events.amazonaws.com"),
         "CloudWatch may not publish to the rollout topic",
-        "deployer apply",
+        "aws sns set-topic-attributes --topic-arn",
     ),
     "the guard is not subscribed": (
         _give("sns", listeners=["someone@example.org"]),
@@ -156,7 +156,7 @@ FAULTS: dict[str, tuple[Callable[[Staging], None], str, str]] = {
     "SNS may not invoke the guard": (
         _give("lambda_", policy='{"Statement": []}'),
         "SNS may not invoke the guard function",
-        "deployer apply",
+        "aws lambda add-permission --function-name image-resizer-staging-guard",
     ),
     "the guard is gone": (
         _give("lambda_", state=""),
