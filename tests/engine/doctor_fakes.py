@@ -29,7 +29,10 @@ def letting(service: str, sid: str = "s") -> str:
 
 
 class Whole(FakeAccount):
-    """A deployed environment with all that belongs to it; `denies` are the actions that IAM would deny."""
+    """A deployed environment with all that belongs to it.
+
+    `denies` are the actions that IAM would deny, `leaves_out` the outputs that the stack does not have.
+    """
 
     def __init__(self, root: Path, settings: str) -> None:
         super().__init__(ACCOUNT, REGION)
@@ -37,6 +40,7 @@ class Whole(FakeAccount):
         self.denies: set[str] = set()
         self.forbidden: set[str] = set()
         self.missing: set[str] = set()
+        self.leaves_out: set[str] = set()
         self.resources = [
             {
                 "LogicalResourceId": "SourcePermission",
@@ -117,7 +121,8 @@ class Whole(FakeAccount):
         self._allowed("cloudformation:DescribeStacks")
         answer = super().describe_stacks(StackName=StackName)
         if StackName == FUNCTION:
-            answer["Stacks"][0]["Outputs"] = [{"OutputKey": k, "OutputValue": v} for k, v in OUTPUTS.items()]
+            outputs = {key: value for key, value in OUTPUTS.items() if key not in self.leaves_out}
+            answer["Stacks"][0]["Outputs"] = [{"OutputKey": k, "OutputValue": v} for k, v in outputs.items()]
         return answer
 
     def simulate_principal_policy(self, **asked: Any) -> Any:

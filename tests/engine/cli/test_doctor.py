@@ -14,7 +14,7 @@ import pytest
 from deployer.cli.main import main
 from deployer.config import parse
 from deployer.doctor import rights
-from deployer.errors import Exit
+from deployer.errors import DeployerError, Exit
 from deployer.release import bootstrap as parts
 from deployer.release import sources
 from engine.cli.test_bootstrap_command import ACCOUNTS, SETTINGS, GitHub, github
@@ -101,6 +101,37 @@ def test_every_link_holds(doctor: Doctor, whole: Whole) -> None:
         assert line in told, line
 
 
+def deny_one(account: Whole) -> None:
+    """Let the simulator deny a right on one of the resources that it was asked about, and say so as IAM does."""
+    inner = account.simulate_principal_policy
+
+    def simulate(**asked: Any) -> Any:
+        answer = inner(**asked)
+        for result in answer["EvaluationResults"]:
+            about = [(arn, result["EvalActionName"]) for arn in asked["ResourceArns"]]
+            result["ResourceSpecificResults"] = [
+                {
+                    "EvalResourceName": arn,
+                    "EvalResourceDecision": "implicitDeny"
+                    if (arn, action) == (f"{ARN}:1", "lambda:UpdateAlias")
+                    else "allowed",
+                }
+                for arn, action in about
+            ]
+        return answer
+
+    account.simulate_principal_policy = simulate  # type: ignore[method-assign]
+
+
+def sign_out(account: Whole) -> None:
+    """Let AWS not know who asks."""
+
+    def identity() -> str:
+        raise DeployerError("no credentials were found", found="found none", hint="sign in")
+
+    account.identity = identity  # type: ignore[method-assign]
+
+
 ALARM = f"{FUNCTION}-errors"
 BROKEN: dict[str, tuple[Callable[[Whole], object], str, str]] = {
     "roles of an environment are missing": (
@@ -134,6 +165,17 @@ BROKEN: dict[str, tuple[Callable[[Whole], object], str, str]] = {
         lambda a: a.denies.add("lambda:PublishVersion"),
         f"rights       resizer-production-deploy-eu-west-1 lacks lambda:PublishVersion on {ARN}",
         "deployer bootstrap; if they stay missing",
+    ),
+    "a role lost a right on some of its resources": (
+        deny_one,
+        f"rights       resizer-production-deploy-eu-west-1 lacks lambda:UpdateAlias on {ARN}:1",
+        "deployer bootstrap; if they stay missing",
+    ),
+    "nobody is signed in": (sign_out, "credentials  no credentials were found", "sign in"),
+    "the stack is older than the guard": (
+        lambda a: a.leaves_out.add("RolloutTopicArn"),
+        "guard        the stack has no rollout topic",
+        "deployer apply",
     ),
     "Lambda may not pull": (
         lambda a: a.policies.update(repository=letting("lambda.amazonaws.com")),
