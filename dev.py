@@ -107,6 +107,8 @@ def in_place() -> None:
             made.result()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(GENERATED), str(ROOT / "tests"), str(ROOT)])
     os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / "build" / "byte-code")
+    # Kept there, it spares each of the many processes that tests start from compiling every library anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["LOCAL_AWS_PYTHON"] = str(LOCAL_AWS.program(ROOT, "python"))
 
 
