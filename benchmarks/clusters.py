@@ -1,11 +1,11 @@
 """Measure how often healthy releases are rolled back where errors come in runs, with the steps that ship.
 
-    python -m benchmarks.clusters                 # about ten minutes on two cores
+    python -m benchmarks.clusters                 # about half an hour on two cores
     python -m benchmarks.clusters --runs 200      # a quick look, less precise
 
 A sick environment fails a run of calls, an event with three tries fails three times, always on one version.
-Each cell simulates weeks of such traffic, from which the gate measures how errors come, and rollouts of a
-version that is no worse, by `deployer.judge` itself. Writes docs/rollout-runs.md.
+Each cell simulates weeks of such traffic, from which the gate measures how errors come and takes its places,
+and rollouts of a version that is no worse, by `deployer.judge` itself. Writes docs/rollout-runs.md.
 """
 
 from __future__ import annotations
@@ -22,22 +22,19 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+from benchmarks.shipped import Calls, play, steps_for
 from benchmarks.traffic import Poisson
-from deployer.judge.counts import Block, Counts, Dispersion, Minute, RolloutSoFar, StepStart
+from deployer.judge.counts import Block, Counts, Dispersion
 from deployer.judge.dispersion import dispersion
-from deployer.judge.evidence import judge
-from deployer.model import GateSettings, Outcome
 
 DOCS = Path(__file__).parents[1] / "docs"
-STEPS = ((0.10, 5), (0.50, 5), (1.0, 5))  # weight and minutes, as deploy.toml ships them
-EXPOSURE_MIN = sum(weight * minutes for weight, minutes in STEPS)
+EXPOSURE_MIN = 14.0  # minutes of the whole traffic that the canary serves, about
 LAWS = {"independent": 1.0, "three tries": 3.0, "runs of 5": 5.0, "runs of 15": 15.0, "runs of 50": 50.0}
 RATES = (0.001, 0.01, 0.02)
 TRAFFIC = (30, 100, 300, 1000)
 CALL_S = 0.7
 BLOCKS, BLOCK_MIN = 7 * 24 * 4, 15
 ROLLOUTS_PER_WEEK = 10
-SETTINGS = GateSettings(min_canary_invocations=1)
 
 
 @dataclass(frozen=True)
@@ -61,25 +58,24 @@ class Source:
         """Return how many calls a version with that share of the traffic gets."""
         return self._poisson.draw(round(self.cell.rpm * share * minutes, 6))
 
-    def errors(self, minutes: int, shares: tuple[float, ...]) -> list[float]:
-        """Return the failures of each minute of a version with these shares of the traffic."""
-        found = [0.0] * minutes
-        mean = LAWS[self.cell.law]
-        for minute in range(minutes):
-            clusters = self._poisson.draw(round(self.cell.rpm * shares[minute] * self.cell.rate / mean, 9))
-            if mean == 1.0:
-                found[minute] += clusters
-                continue
-            for _ in range(clusters):
-                self._spread(found, minute, shares[minute])
-        return found
+    def errors(self, minute: int, share: float, coming: dict[int, float]) -> float:
+        """Return the failures of that minute of a version with that share of the traffic.
 
-    def _spread(self, found: list[float], minute: int, share: float) -> None:
+        `coming` are the failures of runs that began before, by minute; what begins now is added to it.
+        """
+        mean = LAWS[self.cell.law]
+        clusters = self._poisson.draw(round(self.cell.rpm * share * self.cell.rate / mean, 9))
+        if mean == 1.0:
+            return float(clusters)
+        for _ in range(clusters):
+            self._spread(coming, minute, share)
+        return coming.pop(minute, 0.0)
+
+    def _spread(self, coming: dict[int, float], minute: int, share: float) -> None:
         """Add one run of failures, from its first minute on."""
         if self.cell.law == "three tries":
             for delay in (0, 1, 3):
-                if minute + delay < len(found):
-                    found[minute + delay] += 1
+                coming[minute + delay] = coming.get(minute + delay, 0.0) + 1
             return
         size = 1 + int(math.log(1 - self._chance.random()) / math.log(1 - 1 / LAWS[self.cell.law]))
         calls = self.cell.rpm * share
@@ -87,63 +83,61 @@ class Source:
         per_minute = max(1.0, calls / max(1.0, calls / 60 * CALL_S))
         left = float(size)
         room = per_minute * (1 - self._chance.random())
-        while left >= 1 and minute < len(found):
+        while left >= 1:
             here = min(left, round(room) or 1)
-            found[minute] += here
+            coming[minute] = coming.get(minute, 0.0) + here
             left -= here
             minute, room = minute + 1, per_minute
 
     def week(self) -> tuple[Block, ...]:
         """Return a week of the alias in blocks of 15 minutes."""
-        minutes = BLOCKS * BLOCK_MIN
         if LAWS[self.cell.law] == 1.0:
             expected = round(self.cell.rpm * self.cell.rate * BLOCK_MIN, 9)
             errors = [float(self._poisson.draw(expected)) for _ in range(BLOCKS)]
         else:
-            each = self.errors(minutes, (1.0,) * minutes)
-            errors = [sum(each[at : at + BLOCK_MIN]) for at in range(0, minutes, BLOCK_MIN)]
+            coming: dict[int, float] = {}
+            each = [self.errors(minute, 1.0, coming) for minute in range(BLOCKS * BLOCK_MIN)]
+            errors = [sum(each[at : at + BLOCK_MIN]) for at in range(0, len(each), BLOCK_MIN)]
         return tuple(Block(max(self.calls(BLOCK_MIN, 1.0), failed), failed) for failed in errors)
 
-    def rollout(self) -> tuple[list[Minute], Counts]:
-        """Return a rollout of a version that is no worse, and the hour before it."""
-        weights = tuple(weight for weight, minutes in STEPS for _ in range(minutes))
-        canary = self.errors(len(weights), weights)
-        stable = self.errors(len(weights), tuple(1 - weight for weight in weights))
-        minutes = [
-            Minute(at * 60, self._counts(weight, mine), self._counts(1 - weight, other))
-            for at, (weight, mine, other) in enumerate(zip(weights, canary, stable, strict=True))
-        ]
-        failed = sum(self.errors(60, (1.0,) * 60))
-        return minutes, Counts(max(self.calls(60, 1.0), round(failed)), failed)
+    def before(self) -> Counts:
+        """Return the hour before a rollout."""
+        coming: dict[int, float] = {}
+        failed = sum(self.errors(minute, 1.0, coming) for minute in range(60))
+        return Counts(max(self.calls(60, 1.0), round(failed)), failed)
+
+    def rollout(self) -> Calls:
+        """Return the minutes of a rollout of a version that is no worse."""
+        coming: tuple[dict[int, float], dict[int, float]] = ({}, {})
+
+        def calls(minute: int, weight: float) -> tuple[Counts, Counts]:
+            canary, stable = (
+                self._counts(share, self.errors(minute, share, runs))
+                for share, runs in zip((weight, 1 - weight), coming, strict=True)
+            )
+            return canary, stable
+
+        return calls
 
     def _counts(self, share: float, errors: float) -> Counts:
         return Counts(max(self.calls(1, share), math.ceil(errors)), errors)
-
-
-def is_rolled_back(minutes: list[Minute], before: Counts, runs: Dispersion) -> bool:
-    """Return whether the gate fails that rollout at any minute."""
-    begun, starts = 0, []
-    for weight, length in STEPS:
-        starts.append(StepStart(begun * 60, round(100 * weight)))
-        begun += length
-    now = begun * 60 + 240
-    so_far = RolloutSoFar("1", "2", tuple(starts), read_at=now, before=before, dispersion=runs)
-    return any(v.outcome is Outcome.FAIL for v in judge(SETTINGS, minutes, so_far, now).verdicts)
 
 
 def part(job: tuple[Cell, int, int]) -> tuple[Cell, int, int, int]:
     """Simulate rollouts; return how many were rolled back with phi, and without."""
     cell, seed, runs = job
     source = Source(cell, seed)
-    measured = without = 0
-    runs_seen = Dispersion()
+    rolled_back = [0, 0]
     for number in range(runs):
         if number % ROLLOUTS_PER_WEEK == 0:
-            runs_seen = dispersion(source.week(), exposure_min=EXPOSURE_MIN)
-        minutes, before = source.rollout()
-        measured += is_rolled_back(minutes, before, runs_seen)
-        without += is_rolled_back(minutes, before, Dispersion())
-    return cell, runs, measured, without
+            week = source.week()
+            rate = sum(block.errors for block in week) / sum(block.calls for block in week)
+            seen = (dispersion(week, exposure_min=EXPOSURE_MIN), Dispersion())
+            plans = [steps_for(cell.rpm, rate, found.phi) for found in seen]
+        for place, (steps, found) in enumerate(zip(plans, seen, strict=True)):
+            played = play(steps, source.rollout(), source.before(), found)
+            rolled_back[place] += played.rolled_back is not None
+    return cell, runs, rolled_back[0], rolled_back[1]
 
 
 def table(found: Mapping[Cell, Sequence[int]], place: int) -> list[str]:
@@ -168,10 +162,10 @@ def page(found: Mapping[Cell, Sequence[int]], command: str) -> str:
         "# Healthy releases where errors come in runs",
         "",
         f"Rolled back, in % of {runs} rollouts a cell, of a version that is no worse. Each cell has three",
-        "figures: 0.1, 1 and 2 % of all calls fail. The steps are those of a new repository: 10 % and 50 %",
-        "for five minutes each, five minutes at all traffic. A sick environment fails a run of calls, and an",
-        "event with three tries fails three times, each on one version. The gate measures phi on a simulated",
-        "week before each ten rollouts. Made by",
+        "figures: 0.1, 1 and 2 % of all calls fail. The steps are those of a new repository, taken from a",
+        "simulated week; there is one before each ten rollouts, and the gate measures phi on it. A sick",
+        "environment fails a run of calls, and an event with three tries fails three times, each on one",
+        "version. Made by",
         "",
         f"    {command}",
     ]

@@ -1,4 +1,4 @@
-"""The ways to judge a canary that are compared: ours, and what other tools do. Pure.
+"""What other tools do to judge a canary, to compare the gate with. Pure.
 
 Each takes a run and returns after how many closed minutes it rolls back, or None.
 """
@@ -12,9 +12,7 @@ from itertools import pairwise
 from statistics import NormalDist
 
 from benchmarks.traffic import HORIZON, RAMP, SPLIT_MINUTES, Row, Run
-from deployer.judge.counts import Counts, Minute, RolloutSoFar, StepStart
-from deployer.judge.evidence import judge
-from deployer.model import GateSettings
+from deployer.judge.counts import Counts, Minute, StepStart
 
 INTERVAL = 5
 STARTS = tuple(
@@ -22,7 +20,6 @@ STARTS = tuple(
     for minute, weight in enumerate(RAMP)
     if minute == 0 or weight != RAMP[minute - 1]
 )
-SETTINGS = GateSettings()
 
 
 @dataclass(frozen=True)
@@ -49,14 +46,6 @@ def minutes_of(rows: Sequence[Row]) -> list[Minute]:
         )
         for place, row in enumerate(rows)
     ]
-
-
-def e_process(run: Run) -> int | None:
-    """Roll back when `deployer.evidence.judge` does, with its default settings."""
-    minutes = minutes_of(run.ramp[: len(RAMP)])
-    now = (len(RAMP) + 3) * 60
-    found = judge(SETTINGS, minutes, RolloutSoFar("1", "2", STARTS, read_at=now), now).traces[0].failed_at
-    return None if found is None else found // 60 + 1
 
 
 def any_error(run: Run) -> int | None:
@@ -160,7 +149,6 @@ def _two_running(bad: Sequence[bool]) -> int | None:
 _Z98 = NormalDist().inv_cdf(0.99)
 
 RULES: Mapping[str, Rule] = {
-    "ours": Rule("this gate", e_process, lag=3),
     "any-error": Rule("any error", any_error, lag=1),
     "threshold": Rule("> 1 % in 2 of 2 minutes", threshold, lag=1),
     "codedeploy-canary": Rule("CodeDeploy Canary10Percent5Minutes", code_deploy_canary, 1, (10,) * 5),
@@ -170,6 +158,7 @@ RULES: Mapping[str, Rule] = {
     "z-test": Rule("z-test every minute", peeked_z_test, lag=1),
     "mann-whitney": Rule("Mann-Whitney every 5 minutes", mann_whitney, lag=1),
     "kayenta": Rule("Kayenta once after 60 minutes", kayenta, 1, (*RAMP, *((25,) * 10))),
+    "at-once": Rule("all at once", lambda _run: None, 0, ()),
 }
 
 

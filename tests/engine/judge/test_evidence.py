@@ -155,6 +155,21 @@ def test_the_control_speaks_of_its_own_place_only():
     assert outcomes(judged([*before, *alone], StepStart(0, 50), StepStart(3000, 95))) == [FAIL]
 
 
+def test_without_the_control_each_outage_would_roll_back():
+    """In each of forty outages the canary's own evidence is above its limit; the control holds it back."""
+    rng, rolled_back = random.Random(5), 0
+    for _ in range(40):
+        failing = []
+        for n in range(50, 55):
+            bad = [sum(rng.random() < 0.3 for _ in range(calls)) for calls in (95, 5)]
+            failing.append(minute(n, (95, bad[0]), (5, bad[1])))
+        found = judged([*GOOD, *failing], *LAST)
+        guard = found.traces[-1]
+        assert guard.points[-1].log_e >= guard.limit
+        rolled_back += FAIL in outcomes(found)
+    assert rolled_back <= 2
+
+
 def test_an_episode_of_a_quiet_function_is_over_after_an_hour():
     """Where no later minute has calls of both versions, one bad minute does not hold the rollout for ever."""
     minutes = [*GOOD, minute(20, (10, 10), (190, 0))]

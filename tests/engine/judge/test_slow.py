@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,10 @@ from dataclasses import replace
 import pytest
 
 from deployer.judge.counts import Counts, Minute, RolloutSoFar, StepStart, Week, Windows
+from deployer.judge.eprocess import Share, accumulate
 from deployer.judge.evidence import Judgement, judge
+from deployer.judge.slow import OMEGAS, TOLERATED
+from deployer.judge.strata import log_means
 from deployer.judge.throttles import share_of, usual
 from deployer.model import GateSettings, Outcome
 
@@ -188,3 +192,22 @@ def test_a_function_younger_than_a_day_has_no_usual_throttles():
     assert usual(week([1.0] * 1439, [1.0] * 1439), 600) == Windows(10)
     assert usual(week([1.0] * 1440, [0.0] * 1440), 600) == Windows(10, 0.0)
     assert usual(Week(0), 600) == Windows(10)
+
+
+def crossings(rate: float, tolerated: float) -> int:
+    """Return in how many of forty rollouts the evidence reaches its limit at that tolerance."""
+    rng, found = random.Random(8), 0
+    for _ in range(40):
+        shares = []
+        for n in range(30):
+            canary, stable = drawn(rng, 25, rate), drawn(rng, 75, 0.5)
+            means = log_means(25, 75, canary + stable, OMEGAS, tolerated)
+            shares.append(Share(60 * n, canary, canary + stable, 0.25, log_means=means))
+        found += any(point.log_e >= math.log(200) for point in accumulate(shares, [0.0], OMEGAS))
+    return found
+
+
+def test_without_the_tolerance_warming_up_would_pause():
+    """Where a fifth of the calls are slower the rule stays calm; the same rule without tolerance does not."""
+    assert crossings(0.6, TOLERATED) <= 1
+    assert crossings(0.6, 1.0) >= 10
