@@ -9,6 +9,7 @@ import json
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
@@ -72,10 +73,14 @@ class Chosen:
             items[:] = [i for i in items if "docker" not in getattr(i, "fixturenames", ())]
 
 
+WATCHED_CALLS = 2000
+
+
 class Reach:
     """Notes which lines each test reaches, and how long it takes while it is watched.
 
-    A test that fails already without a mutant is left out: watching is too slow for those that measure time.
+    In one test the first two thousand calls of each function are watched. A test that fails already without a mutant is
+    left out: watching is too slow for those that measure time.
     """
 
     def __init__(self, files: Collection[str], written: Path) -> None:
@@ -83,6 +88,7 @@ class Reach:
         self._written = written
         self._known: dict[CodeType, str | None] = {}
         self._lines: set[tuple[str, int]] = set()
+        self._calls: Counter[CodeType] = Counter()
         self._found: dict[str, Any] = {}
         self.failed: set[str] = set()
 
@@ -94,7 +100,8 @@ class Reach:
         if self._known[code] is None:
             return None
         self._lines.add((code.co_filename, frame.f_lineno))
-        return self._step
+        self._calls[code] += 1
+        return self._step if self._calls[code] <= WATCHED_CALLS else None
 
     def _step(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "line":
@@ -105,6 +112,7 @@ class Reach:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """Watch one test from its set-up to its tear-down."""
         self._lines = set()
+        self._calls.clear()
         began = time.process_time()
         threading.settrace(self._enter)
         sys.settrace(self._enter)
