@@ -80,7 +80,8 @@ class World(Account):
     def administrator(self) -> dict[str, str]:
         """Return the environment of a person with the rights of an administrator, signed in to GitHub."""
         own = machine.environment(self.folder / "person", gh=self.hub.state)
-        python = {"PYTHONPATH": str(self.edit), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
+        kept = str(self.folder / "byte-code")  # not in the clone, which is committed
+        python = {"PYTHONPATH": str(self.edit), "PYTHONPYCACHEPREFIX": kept, "COLUMNS": "200"}
         return {**own, **self.local_aws.environment(), **python, compressed.CLOCK: self.clock.to_text()}
 
     # What GitHub does
