@@ -185,6 +185,22 @@ def test_a_change_ends_well(stack, stub, status):
     assert stack.execute(ChangeSet(CHANGE_SET, STACK_ID, ()), say=lambda _: None).status == status
 
 
+def test_a_change_without_an_end_is_not_waited_for_for_ever(stack, stub):
+    """After half an hour the job ends and says how to look on; `meanwhile` was called until then."""
+    looks = []
+    stub.add_response("execute_change_set", {})
+    for _ in range(901):
+        found = {"StackName": "s", "CreationTime": 0, "StackStatus": "UPDATE_IN_PROGRESS"}
+        stub.add_response("describe_stacks", {"Stacks": [found]})
+    change = ChangeSet(CHANGE_SET, STACK_ID, ())
+    with pytest.raises(DeployerError) as caught:
+        stack.execute(change, say=lambda _: None, meanwhile=lambda: looks.append(1))
+    assert caught.value.what == "stack `s` did not settle within 30 minutes"
+    assert caught.value.found == "found UPDATE_IN_PROGRESS, expected an end"
+    assert caught.value.hint.startswith("aws cloudformation describe-stack-events --stack-name s")
+    assert len(looks) == 901
+
+
 def test_what_a_deleted_stack_left_behind_is_told(stack, stub):
     """What CloudFormation retained when it deleted a first stack is named with the command that removes it."""
     rows = (

@@ -256,6 +256,15 @@ def test_a_stack_that_is_being_changed_is_waited_for():
     assert function.done == []
 
 
+def test_a_stack_without_its_function_is_said():
+    """Where somebody deleted function or alias by hand nothing is changed, and the page says what to do."""
+    function = FakeFunction(exists=False)
+    with pytest.raises(DeployerError, match="the stack exists without its function or alias") as caught:
+        apply(function, FakeStack(function), WANTED, say=lambda _: None)
+    assert (caught.value.exit_code, caught.value.hint) == (Exit.REFUSED, "docs/runbook.md, section Stack")
+    assert function.done == []
+
+
 def test_a_stack_under_review_is_said_and_created():
     """What a refused first change left behind is named in words, and the creation goes on with it."""
     function, said = FakeFunction(exists=False), []

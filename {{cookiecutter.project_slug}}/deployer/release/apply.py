@@ -68,13 +68,7 @@ def apply(aws: Aws, stack: Stack, release: Release, *, say: Say) -> Applied:
     if running is not None:
         say(f"version {running} has this image and is being rolled out")
         return Applied(running, is_live=False)
-    if plan.blocked:
-        raise DeployerError(
-            "nothing was changed, because traffic is being shifted or the stack is being changed",
-            found=f"found that {plan.blocked}, expected all traffic on one version and a stack at rest",
-            hint="deployer status, then `deployer rollout resume` or `deployer rollback`",
-            exit_code=Exit.REFUSED,
-        )
+    _require_ready(plan, observed)
     if observed.stack is None:
         return _create(aws, stack, release, say)
     is_changed = False
@@ -98,6 +92,24 @@ def apply(aws: Aws, stack: Stack, release: Release, *, say: Say) -> Applied:
             case plans.CreateStack() | plans.ClearWeights() | plans.ReleaseVersion():
                 pass
     return _publish(aws, release, observed, changed=bool(plan.actions), say=say)
+
+
+def _require_ready(plan: plans.Plan, observed: Observed) -> None:
+    """Raise DeployerError (exit 5) while something moves, and where the stack lost what it made."""
+    if plan.blocked:
+        raise DeployerError(
+            "nothing was changed, because traffic is being shifted or the stack is being changed",
+            found=f"found that {plan.blocked}, expected all traffic on one version and a stack at rest",
+            hint="deployer status, then `deployer rollout resume` or `deployer rollback`",
+            exit_code=Exit.REFUSED,
+        )
+    if observed.stack is not None and observed.alias is None:
+        raise DeployerError(
+            "the stack exists without its function or alias",
+            found="found one of them missing, expected both, as the stack made them",
+            hint="docs/runbook.md, section Stack",
+            exit_code=Exit.REFUSED,
+        )
 
 
 def _running_version(aws: Aws, release: Release, observed: Observed) -> str | None:
@@ -175,12 +187,7 @@ def _propose(
 
 def _publish(aws: Aws, release: Release, observed: Observed, *, changed: bool, say: Say) -> Applied:
     """Publish `$LATEST`; when nothing is to do the live version is the answer."""
-    if observed.alias is None:
-        raise DeployerError(
-            "the stack exists without its function or alias",
-            found="found no alias, expected the one that the stack made",
-            hint="docs/runbook.md, section Stack",
-        )
+    assert observed.alias is not None  # noqa: S101 - `apply` refuses a stack without one
     stable = observed.alias.routing.stable
     if not changed:
         say(f"nothing to apply: version {stable} is live and as wanted")
