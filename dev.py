@@ -107,8 +107,6 @@ def in_place() -> None:
             made.result()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(GENERATED), str(ROOT / "tests"), str(ROOT)])
     os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / "build" / "byte-code")
-    # Kept there, it spares each of the many processes that tests start from compiling every library anew.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["LOCAL_AWS_PYTHON"] = str(LOCAL_AWS.program(ROOT, "python"))
 
 
@@ -192,7 +190,7 @@ def bake(_: Path, arguments: list[str]) -> int:
 def lock(_: Path, arguments: list[str]) -> int:
     """Compile the template's locks and check them; --check: check all locks of both repositories."""
     status = int(dev.lock_here(ROOT, arguments, SAME_VERSIONS))
-    return status or (dev.check_locks(GENERATED) if arguments else 0)
+    return status or (dev.check_locks(GENERATED, dev.locks(GENERATED)) if arguments else 0)
 
 
 def manifest(_: Path, arguments: list[str]) -> int:

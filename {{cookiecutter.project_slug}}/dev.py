@@ -7,6 +7,7 @@ fail with one clear error instead of a syntax error.
 from __future__ import annotations
 
 import argparse
+import ast
 import errno
 import hashlib
 import importlib
@@ -19,7 +20,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 MINIMUM_PYTHON = (3, 11)
+STAMP = "made-from.sha256"
+FINDING = threading.Lock()  # environments are made at the same time; uv is brought once
 CLEAR_LINE = "\r\033[K"
 # No index address gets into a lock file: every user has an index of their own. These options do, in a comment
 # at the top: the dependency bot takes from there that a lock is for every platform, and for which Python.
@@ -75,7 +80,6 @@ LEFTOVERS = (
     ".venv-smoke",
     "build",
     ".cache",
-    "deployer.egg-info",
     *CACHES,
 )
 PARALLEL = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup"]
@@ -94,7 +98,6 @@ class Environment:
 
     name: str
     lock: str
-    has_project: bool = False  # the checkout itself is installed in it, editable
     wheels_only: bool = False  # nothing is built from source: a build runs the package's own code
     has_deployer: bool = False  # it has a program `deployer` that runs the checkout's, with nothing built
 
@@ -104,41 +107,30 @@ class Environment:
         return path / "Scripts" / f"{name}.exe" if os.name == "nt" else path / "bin" / name
 
 
-TOOLS = Environment(".venv", "requirements/dev.txt", has_project=True)
+TOOLS = Environment(".venv", "requirements/dev.txt", has_deployer=True)
 LOCAL_AWS = Environment(".venv-local-aws", "requirements/local-aws.txt")
 # Beside a role in AWS: what deployer/ imports and nothing else.
 DEPLOYER = Environment(".venv-deployer", "requirements/deployer.txt", wheels_only=True, has_deployer=True)
 # Beside a role in AWS: what smoke/ needs and nothing else, not even this checkout.
 SMOKE = Environment(".venv-smoke", "requirements/smoke.txt", wheels_only=True)
+# What people set for other programs: modules from elsewhere, and byte-code that is made anew at each start.
+NOT_OURS = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
 # -P: the folder a command is run in is not searched for modules.
 DOORS = {
-    "deployer": '#!/bin/sh\nexec "${0%/*}/python" -P -m deployer "$@"\n',
-    "deployer.cmd": '@"%~dp0python.exe" -P -m deployer %*\r\n',
+    "deployer": f'#!/bin/sh\nunset {" ".join(NOT_OURS)}\nexec "${{0%/*}}/python" -P -m deployer "$@"\n',
+    "deployer.cmd": "@setlocal\r\n"
+    + "".join(f"@set {name}=\r\n" for name in NOT_OURS)
+    + '@"%~dp0python.exe" -P -m deployer %*\r\n',
 }
 
 
 def ensure(root: Path, environment: Environment) -> None:
     """Make the environment unless it is already the one its lock file asks for; raise SetupError."""
-    lock = root / environment.lock
-    if not lock.is_file():
-        raise SetupError(
-            "this is not a whole checkout",
-            f"found no `{environment.lock}` in `{root}`",
-            "clone the repository again, or run `git checkout -- .` in it",
-        )
-    # A virtual environment holds absolute paths: a moved checkout needs a new one.
-    recipe = [str(root).encode(), lock.read_bytes()]
-    if environment.has_project:
-        recipe.append((root / "pyproject.toml").read_bytes())
-    if environment.has_deployer:
-        recipe += [door.encode() for door in DOORS.values()]
-    wanted = hashlib.sha256(b"\0".join(recipe)).hexdigest()
-    stamp = root / environment.name / "made-from.sha256"
-    if stamp.is_file() and stamp.read_text() == wanted and environment.program(root, "python").exists():
+    if is_current(root, environment):
         return
     try:
         _make(root, environment)
-        stamp.write_text(wanted)
+        (root / environment.name / STAMP).write_text(_recipe(root, environment))
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise _no_space(root) from error
@@ -149,36 +141,43 @@ def ensure(root: Path, environment: Environment) -> None:
         ) from error
 
 
+def is_current(root: Path, environment: Environment) -> bool:
+    """Return whether the environment is the one its lock file asks for; raise SetupError without the lock."""
+    stamp, wanted = root / environment.name / STAMP, _recipe(root, environment)
+    return stamp.is_file() and stamp.read_text() == wanted and environment.program(root, "python").exists()
+
+
+def _recipe(root: Path, environment: Environment) -> str:
+    """Return the hash of all that an environment is made from."""
+    lock = root / environment.lock
+    if not lock.is_file():
+        raise SetupError(
+            "this is not a whole checkout",
+            f"found no `{environment.lock}` in `{root}`",
+            "clone the repository again, or run `git checkout -- .` in it",
+        )
+    # A virtual environment holds absolute paths: a moved checkout needs a new one.
+    recipe = [str(root).encode(), lock.read_bytes()]
+    if environment.has_deployer:
+        recipe += [door.encode() for door in DOORS.values()]
+    return hashlib.sha256(b"\0".join(recipe)).hexdigest()
+
+
 def _make(root: Path, environment: Environment) -> None:
     """Create the environment from nothing and install its lock file into it."""
-    path, python = root / environment.name, environment.program(root, "python")
-    uv = find_uv()
-    if uv:
-        create, install = [uv, "venv", "--quiet", "--python", sys.executable], [uv, "pip", "install"]
-        install += ["--python", str(python)]
-    else:
-        if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
-            raise SetupError(
-                "this Python cannot make virtual environments",
-                f"found `{sys.executable}` without `venv` or `ensurepip`, and no uv on PATH",
-                "install the package `python3-venv` (Debian, Ubuntu), or uv",
-            )
-        create, install = [sys.executable, "-m", "venv"], [str(python), "-m", "pip", "install"]
-        # Compiling everything takes longer than everything that is imported later.
-        install += ["--disable-pip-version-check", "--no-compile"]
-    installer = "uv" if uv else "pip"
-    started = time.monotonic()
-    say(f"setup: {environment.name} from {environment.lock} with {installer}")
+    path, uv, started = root / environment.name, find_uv(root), time.monotonic()
+    say(f"setup: {environment.name} from {environment.lock}")
     if path.exists():
         shutil.rmtree(path)
-    wheels = ["--only-binary", ":all:"] if environment.wheels_only else []
-    steps = [[*create, str(path)], [*install, *wheels, "--require-hashes", "-r", environment.lock]]
-    if environment.has_project:
-        steps.append([*install, "--no-deps", "--no-build-isolation", "-e", "."])
-    for command in steps:
-        status, lines = _run_showing_last_line(command, root)
+    install = [*uv.install, "--python", str(environment.program(root, "python"))]
+    install += ["--only-binary", ":all:"] if environment.wheels_only else []
+    for command in (
+        [uv.program, "venv", "--quiet", "--python", sys.executable, str(path)],
+        [*install, "-r", environment.lock],
+    ):
+        status, lines = _run_showing_last_line(command, root, uv.variables)
         if status:
-            raise _explain(root, environment, installer, lines)
+            raise _explain(root, environment.lock, lines)
     if environment.has_deployer:
         _put_deployer(root, environment)
     say(f"setup: {environment.name} is ready after {time.monotonic() - started:.0f} s")
@@ -198,21 +197,127 @@ def _put_deployer(root: Path, environment: Environment) -> None:
     door.chmod(0o755)
 
 
-def find_uv() -> str | None:
-    """Return a uv that answers, or None (`DEV_INSTALLER=pip` in the environment asks for None)."""
-    uv = shutil.which("uv")
-    if not uv or os.environ.get("DEV_INSTALLER") == "pip":
-        return None
-    # A version manager leaves a `uv` on PATH that only says that it is not installed.
-    return uv if subprocess.run([uv, "--version"], capture_output=True, check=False).returncode == 0 else None
+@dataclass(frozen=True)
+class Uv:
+    """The one installer, with what people configured for pip."""
+
+    program: str
+    variables: dict[str, str]
+    options: tuple[str, ...] = ()
+
+    @property
+    def install(self) -> list[str]:
+        """Return the command that installs a lock."""
+        return [self.program, "pip", "install", *self.options, "--require-hashes"]
 
 
-def _run_showing_last_line(command: list[str], root: Path) -> tuple[int, list[str]]:
+def find_uv(root: Path) -> Uv:
+    """Return the uv on PATH, or the one of requirements/uv.txt, which pip brings; raise SetupError."""
+    with FINDING:
+        program = shutil.which("uv")
+        # A version manager leaves a `uv` on PATH that only says that it is not installed.
+        if program and subprocess.run([program, "--version"], capture_output=True, check=False).returncode:
+            program = None
+        settings = pip_settings()
+        return Uv(program or _bring_uv(root), _for_uv(settings), ("--no-index",) * _is_alone(settings))
+
+
+def _bring_uv(root: Path) -> str:
+    """Return the path of the locked uv, installed by pip unless it is there already."""
+    lock = Path(__file__).resolve().parent / "requirements" / "uv.txt"
+    home = root / "build" / f"uv-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
+    program = home / "bin" / ("uv.exe" if os.name == "nt" else "uv")
+    if not program.exists():
+        pip = find_pip()
+        if not pip:
+            raise SetupError(
+                "there is nothing to install packages with",
+                f"found no uv on PATH, and `{sys.executable}` without pip and `ensurepip`",
+                "install uv, or the package `python3-venv` (Debian, Ubuntu)",
+            )
+        say("setup: uv from requirements/uv.txt")
+        home.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home.parent) as folder:
+            command = [*pip, "install", "--target", f"{folder}/uv", "--only-binary", ":all:"]
+            command += ["--disable-pip-version-check", "--require-hashes", "-r", str(lock)]
+            # Either would let pip refuse a folder of our own.
+            anywhere = {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0"}
+            status, lines = _run_showing_last_line(command, root, anywhere)
+            if status:
+                raise _explain(root, "requirements/uv.txt", lines, installer="pip")
+            if not program.exists():  # another run may have been faster
+                Path(folder, "uv").replace(home)
+    return str(program)
+
+
+def find_pip() -> list[str]:
+    """Return a command that runs pip: this Python's, or the wheel that its `ensurepip` would install."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    ensurepip = importlib.util.find_spec("ensurepip")
+    folders = [Path(ensurepip.origin).parent / "_bundled"] if ensurepip and ensurepip.origin else []
+    folders += [Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or "/nowhere")]  # Debian, Fedora
+    wheels = [wheel for folder in folders for wheel in folder.glob("pip-*.whl")]
+    return [sys.executable, f"{wheels[0]}/pip"] if wheels else []
+
+
+def pip_settings() -> dict[str, str]:
+    """Return what people configured for pip: by a variable, else for `install`, else for all commands."""
+    pip = find_pip()
+    lines = (
+        subprocess.run([*pip, "config", "list"], text=True, capture_output=True, check=False) if pip else None
+    )
+    found = re.findall(r"^(global|install|:env:)\.([\w-]+)=(.+)$", lines.stdout if lines else "", re.M)
+    found.sort(key=lambda each: ("global", "install", ":env:").index(each[0]))
+    return {name: ast.literal_eval(value) for _, name, value in found}
+
+
+def _for_uv(settings: dict[str, str]) -> dict[str, str]:
+    """Return uv's variables for pip's settings; what people configured for uv itself stays."""
+    variables = {
+        "SSL_CERT_FILE": settings.get("cert") or os.environ.get("REQUESTS_CA_BUNDLE", ""),  # as pip does
+        "SSL_CLIENT_CERT": settings.get("client-cert", ""),
+        "ALL_PROXY": settings.get("proxy", ""),
+        "UV_INSECURE_HOST": " ".join(settings.get("trusted-host", "").split()),
+        "UV_HTTP_TIMEOUT": settings.get("timeout", settings.get("default-timeout", "")),
+        "UV_SYSTEM_CERTS": "1" if "truststore" in settings.get("use-feature", "") else "",
+    }
+    if not _has_own_index():
+        links = settings.get("find-links", "").split()
+        variables["UV_DEFAULT_INDEX"] = settings.get("index-url", "")
+        variables["UV_INDEX"] = " ".join(settings.get("extra-index-url", "").split())
+        # To pip all indexes are one: a version may be missing from the first that has the package.
+        variables["UV_INDEX_STRATEGY"] = "unsafe-best-match" if variables["UV_INDEX"] else ""
+        variables["UV_FIND_LINKS"] = ",".join(
+            str(Path(link).expanduser()) if link.startswith("~") else link for link in links
+        )
+    return {name: value for name, value in variables.items() if value and name not in os.environ}
+
+
+def _is_alone(settings: dict[str, str]) -> bool:
+    """Return whether people told pip to ask no index: a folder of wheels is all there is."""
+    return settings.get("no-index", "").lower() in ("1", "true", "yes", "on") and not _has_own_index()
+
+
+def _has_own_index() -> bool:
+    """Return whether uv itself was told where packages are, by a variable or by its own file."""
+    homes = [os.environ.get("XDG_CONFIG_HOME") or "~/.config", os.environ.get("APPDATA") or "/etc", "/etc"]
+    files = [Path(home).expanduser() / "uv" / "uv.toml" for home in homes]
+    names = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
+    return any(name in os.environ for name in (*names, "UV_CONFIG_FILE")) or any(
+        re.search(r"index|find-links", file.read_text(encoding="utf-8")) for file in files if file.is_file()
+    )
+
+
+def _run_showing_last_line(
+    command: list[str], root: Path, variables: dict[str, str]
+) -> tuple[int, list[str]]:
     """Run a command; show its latest line on a terminal, nothing elsewhere; return status and output."""
     lines: list[str] = []
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     text = {"text": True, "encoding": "utf-8", "errors": "replace"}
-    with subprocess.Popen(command, cwd=root, **streams, **text) as process:
+    environment = {**os.environ, **variables}
+    with subprocess.Popen(command, cwd=root, env=environment, **streams, **text) as process:
         for line in process.stdout:
             lines.append(line.rstrip())
             if sys.stdout.isatty():
@@ -220,14 +325,14 @@ def _run_showing_last_line(command: list[str], root: Path) -> tuple[int, list[st
     return process.returncode, [line for line in lines if line.strip()]
 
 
-def _explain(root: Path, environment: Environment, installer: str, lines: list[str]) -> SetupError:
+def _explain(root: Path, lock: str, lines: list[str], installer: str = "uv") -> SetupError:
     """Say what an installer's output means."""
     output, last = "\n".join(lines).lower(), (lines or ["no output"])[-1].strip()
     if "no space left" in output or "disk quota exceeded" in output:
         return _no_space(root)
     if "do not match the hashes" in output or "hash mismatch" in output:
         return SetupError(
-            f"a package is not the one `{environment.lock}` was made with",
+            f"a package is not the one `{lock}` was made with",
             f"{installer} said: {last}",
             "check the package index in use; after changing requirements/*.in run `python3 dev.py lock`",
         )
@@ -235,11 +340,11 @@ def _explain(root: Path, environment: Environment, installer: str, lines: list[s
         return SetupError(
             "could not reach the package index, or it lacks a package",
             f"{installer} said: {last}",
-            "check the network, the proxy and the index of pip (`pip config list`) or uv (`uv.toml`):"
-            " uv does not read pip's: `DEV_INSTALLER=pip` uses pip although uv is there",
+            "check the network, the proxy and the index: uv's own (`UV_DEFAULT_INDEX`, `uv.toml`), else pip's"
+            " (`pip config list`), which uv is given",
         )
     return SetupError(
-        f"could not install `{environment.lock}`",
+        f"could not install `{lock}`",
         f"{installer} said: {last}",
         "run this again; if it stays, remove the environment with `python3 dev.py clean`",
     )
@@ -312,36 +417,32 @@ def lock(root: Path, constraints: dict[str, str] | None = None) -> int:
 
     `constraints` are other lock files, by the name of a lock that has to agree with them.
     """
-    uv = uv_to_lock()
+    uv = find_uv(root)
+    before = {path: path.read_bytes() for path in locks(root)}
     for source in sorted((root / "requirements").glob("*.in")):
         say(f"lock: requirements/{source.stem}.txt")
         files = ["-o", f"{source.stem}.txt", source.name]
         if source.stem in (constraints or {}):
             files += ["-c", constraints[source.stem]]
-        command = [uv, "pip", "compile", "--quiet", *LOCK_OPTIONS, *files]
-        status, lines = _run_showing_last_line(command, source.parent)
+        command = [uv.program, "pip", "compile", "--quiet", *uv.options, *LOCK_OPTIONS, *files]
+        status, lines = _run_showing_last_line(command, source.parent, uv.variables)
         if status:
-            raise _explain(root, Environment("", f"requirements/{source.name}"), "uv", lines)
-    return check_locks(root)
+            raise _explain(root, f"requirements/{source.name}", lines)
+    return check_locks(root, [path for path in locks(root) if before.get(path) != path.read_bytes()])
 
 
-def uv_to_lock() -> str:
-    """Return a uv that answers; raise SetupError where there is none."""
-    uv = find_uv()
-    if not uv:
-        raise SetupError(
-            "could not lock the dependencies", "found no uv on PATH", "install uv and run this again"
-        )
-    return uv
+def locks(root: Path) -> list[Path]:
+    """Return the paths of the lock files, in order of their names."""
+    return sorted((root / "requirements").glob("*.txt"))
 
 
-def check_locks(root: Path) -> int:
+def check_locks(root: Path, paths: list[Path]) -> int:
     """Ask the index whether each lock installs from wheels on each of PLATFORMS and PYTHONS; install nothing.
 
     Raises SetupError where a wheel is missing, and where the index cannot be asked.
     """
-    uv, missing = uv_to_lock(), 0
-    for path in sorted((root / "requirements").glob("*.txt")):
+    uv, missing = find_uv(root), 0
+    for path in paths:
         name = f"requirements/{path.name}"
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             places = [(system, version) for system in PLATFORMS for version in PYTHONS]
@@ -364,24 +465,25 @@ def check_locks(root: Path) -> int:
     return 0
 
 
-def _lacks(uv: str, root: Path, name: str, system: str, version: str) -> str:
+def _lacks(uv: Uv, root: Path, name: str, system: str, version: str) -> str:
     """Return the first package of a lock without a wheel for that platform and Python, or an empty text."""
-    command = [uv, "pip", "install", "--dry-run", "--python", sys.executable, "--only-binary", ":all:"]
+    command = [*uv.install, "--dry-run", "--python", sys.executable, "--only-binary", ":all:"]
     command += ["--python-platform", PLATFORMS[system], "--python-version", version]
     with tempfile.TemporaryDirectory() as nothing:  # what this machine has installed must not answer
-        command += ["--target", nothing, "--require-hashes", "-r", name]
-        status, lines = _run_showing_last_line(command, root)
+        status, lines = _run_showing_last_line(
+            [*command, "--target", nothing, "-r", name], root, uv.variables
+        )
     found = re.search(r"Because (?:only )?(\S+?)==\S+ has no (?:usable )?wheels", " ".join(lines))
     if status and not found:
-        raise _explain(root, Environment("", name), "uv", lines)
+        raise _explain(root, name, lines)
     return found[1] if status else ""
 
 
 def lock_here(root: Path, arguments: list[str], constraints: dict[str, str] | None = None) -> int:
-    """Compile the locks, then check them; --check: only ask whether each installs wherever it is promised."""
+    """Compile the locks, and check those that changed; --check: check all, and compile nothing."""
     parser = argparse.ArgumentParser(prog="python3 dev.py lock", description=lock_here.__doc__)
     parser.add_argument("--check", action="store_true", help="compile nothing")
-    return check_locks(root) if parser.parse_args(arguments).check else lock(root, constraints)
+    return check_locks(root, locks(root)) if parser.parse_args(arguments).check else lock(root, constraints)
 
 
 def clean(root: Path, leftovers: tuple[str, ...] = LEFTOVERS) -> int:
@@ -401,7 +503,7 @@ def setup(root: Path, environments: tuple[Environment, ...] = (TOOLS, LOCAL_AWS)
     if "GITHUB_PATH" in os.environ:
         with Path(os.environ["GITHUB_PATH"]).open("a", encoding="utf-8") as paths:
             for environment in environments:
-                if environment.has_project or environment.has_deployer:
+                if environment.has_deployer:
                     paths.write(f"{environment.program(root, 'python').parent}\n")
     return 0
 
@@ -446,12 +548,12 @@ def types(root: Path, arguments: list[str]) -> int:
 
 
 def run(root: Path, arguments: list[str]) -> int:
-    """Run a program of .venv; in a fresh clone `run deployer status` makes .venv-deployer alone."""
+    """Run a program of .venv; where that is not up to date, `run deployer` makes .venv-deployer alone."""
     if not arguments:
         raise SetupError("`run` needs a program", "found none", "try `python3 dev.py run deployer --help`")
     # `deployer smoke` runs pytest and a local AWS; nothing else of the deployer needs more than its own lock.
     is_small = arguments[0] == "deployer" and arguments[1:2] != ["smoke"]
-    environment = DEPLOYER if is_small and not TOOLS.program(root, "python").exists() else TOOLS
+    environment = DEPLOYER if is_small and not is_current(root, TOOLS) else TOOLS
     ensure(root, environment)
     tools = str(environment.program(root, "python").parent)
     os.environ["PATH"] = os.pathsep.join([tools, os.environ.get("PATH", os.defpath)])
@@ -578,6 +680,8 @@ def main(
     root: Path, targets: dict[str, tuple[Callable[[Path, list[str]], int], str]], arguments: list[str]
 ) -> int:
     """Run one target and return its exit status; faults of the machine end in one three-part error."""
+    for name in NOT_OURS:
+        os.environ.pop(name, None)
     try:
         if sys.version_info < MINIMUM_PYTHON:
             raise SetupError(

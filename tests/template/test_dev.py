@@ -8,11 +8,15 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
+import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -36,6 +40,10 @@ if sys.argv[1] == "venv":
 elif sys.argv[1] == "pip" and os.environ.get("UV_SAYS"):
     sys.exit("Using Python\\n" + os.environ["UV_SAYS"])
 """
+
+
+# What a user set for other programs.
+NOT_OURS = {"PYTHONPATH": "/elsewhere", "PYTHONHOME": "", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @dataclass(frozen=True)
@@ -80,8 +88,7 @@ def checkout(tmp_path: Path) -> Checkout:
     programs.mkdir()
     (programs / "uv").write_text(FAKE_UV.format(python=sys.executable))
     (programs / "uv").chmod(0o755)
-    settings = ("GITHUB_PATH", "DEV_INSTALLER")
-    plain = {name: value for name, value in os.environ.items() if name not in settings}
+    plain = {name: value for name, value in os.environ.items() if name != "GITHUB_PATH"}
     path_variable = os.pathsep.join([str(programs), os.environ["PATH"]])
     return Checkout(path, {**plain, "PATH": path_variable, "UV_LOG": str(tmp_path / "uv.log")})
 
@@ -111,7 +118,8 @@ def test_beside_a_role_one_lock_is_installed_from_wheels_alone(only: str, checko
     assert checkout.dev("setup", "--only", only).returncode == 0
     assert checkout.installs == [f"requirements/{only}.txt"]
     [install] = [line for line in checkout.log if "pip install" in line]
-    assert "--only-binary :all: --require-hashes" in install
+    assert "--require-hashes" in install
+    assert "--only-binary :all:" in install
     assert sorted(path.name for path in checkout.path.glob(".venv*")) == [f".venv-{only}"]
 
 
@@ -128,18 +136,23 @@ def test_the_deployer_of_its_own_environment_is_the_checkouts(checkout: Checkout
     [paths] = (checkout.path / ".venv-deployer").glob("lib/python*/site-packages/checkout.pth")
     assert paths.read_text() == f"{checkout.path.resolve()}\n"
     (door.parent / "python").unlink()
-    (door.parent / "python").write_text('#!/bin/sh\necho "$# $*"\n')
+    (door.parent / "python").write_text(
+        '#!/bin/sh\necho "$# $*, sees ${PYTHONPATH-${PYTHONHOME-${PYTHONDONTWRITEBYTECODE-none}}}"\n'
+    )
     (door.parent / "python").chmod(0o755)
-    said = subprocess.run([str(door), "plan", "a b"], text=True, capture_output=True, check=True).stdout
-    assert said == "5 -P -m deployer plan a b\n"
+    command = [str(door), "plan", "a b"]
+    theirs = {**os.environ, **NOT_OURS}
+    said = subprocess.run(command, env=theirs, text=True, capture_output=True, check=True).stdout
+    assert said == "5 -P -m deployer plan a b, sees none\n"
     assert "exec " in door.read_text()
 
 
 def test_a_fresh_clone_runs_the_deployer_from_its_own_lock(checkout: Checkout) -> None:
-    """`run deployer` makes the small environment; `.venv` is used, and kept up to date, once it is there."""
-    checkout.dev("run", "deployer", "status")
-    assert checkout.installs == ["requirements/deployer.txt"]
+    """`run deployer` makes the small environment, unless `.venv` is there and up to date."""
     checkout.dev("types")
+    checkout.dev("run", "deployer", "status")
+    assert checkout.installs == ["requirements/dev.txt"]
+    (checkout.path / "requirements" / "dev.txt").write_text("")
     checkout.dev("run", "deployer", "status")
     assert checkout.installs == ["requirements/deployer.txt", "requirements/dev.txt"]
 
@@ -216,49 +229,43 @@ def test_failures_of_the_installer_are_explained(
     assert re.fullmatch(found if "\\d" in found else re.escape(found), second.strip())
 
 
-@pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_an_unreachable_index_is_told_as_such(installer: str, checkout: Checkout, tmp_path: Path) -> None:
-    """The real uv and the real pip, in front of an index that does not answer, end in that error."""
-    unreachable = "http://127.0.0.1:9/simple"
+def test_an_unreachable_index_is_told_as_such(checkout: Checkout, tmp_path: Path) -> None:
+    """The real uv, in front of an index that does not answer, ends in that error."""
+    if not shutil.which("uv"):
+        pytest.skip("there is no uv on PATH")
     settings = {
-        "DEV_INSTALLER": installer,
         "PATH": os.environ["PATH"],
-        "UV_DEFAULT_INDEX": unreachable,
+        "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple",
         "UV_NO_CONFIG": "1",
         "UV_CACHE_DIR": str(tmp_path / "cache"),
         "UV_HTTP_RETRIES": "0",
-        "PIP_INDEX_URL": unreachable,
-        "PIP_EXTRA_INDEX_URL": "",
-        "PIP_FIND_LINKS": "",
-        "PIP_CONFIG_FILE": os.devnull,
-        "PIP_NO_CACHE_DIR": "1",
-        "PIP_RETRIES": "0",
     }
-    result = checkout.dev("types", **settings)
-    if installer == "uv" and "with pip" in result.stdout:
-        pytest.skip("there is no uv on PATH")
-    first, second, _ = error_of(result)
+    first, second, _ = error_of(checkout.dev("types", **settings))
     assert first == "error: could not reach the package index, or it lacks a package"
-    assert second.startswith(f"  {installer} said: ")
+    assert second.startswith("  uv said: ")
 
 
-def test_a_python_without_venv_is_told_what_to_install(checkout: Checkout) -> None:
-    """Where Debian's python3-venv is missing and there is no uv, the error names the package."""
-    script = "import sys, runpy; sys.modules['ensurepip'] = None; sys.argv = ['dev.py', 'types'];"
-    script += "sys.path.insert(0, '.'); runpy.run_path('dev.py', run_name='__main__')"
-    environment = {**checkout.environment, "DEV_INSTALLER": "pip"}
-    result = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=checkout.path,
-        env=environment,
-        text=True,
-        capture_output=True,
-        check=False,
+def without(module: str, checkout: Checkout) -> subprocess.CompletedProcess[str]:
+    """Run `dev.py types` where there is no uv, and no pip but for what a Python without `module` has."""
+    script = f"import sys, runpy; sys.modules['pip'] = sys.modules['{module}'] = None;"
+    script += "import sysconfig; sysconfig.get_config_var = lambda name: None;"
+    script += "sys.argv = ['dev.py', 'types']; sys.path.insert(0, '.'); runpy.run_path('dev.py', run_name='__main__')"
+    environment = {**checkout.environment, "PATH": os.defpath, "PIP_CONFIG_FILE": os.devnull}
+    command = [sys.executable, "-c", script]
+    return subprocess.run(
+        command, cwd=checkout.path, env=environment, text=True, capture_output=True, check=False
     )
-    first, second, third = error_of(result)
-    assert first == "error: this Python cannot make virtual environments"
-    assert "without `venv` or `ensurepip`, and no uv on PATH" in second
-    assert "`python3-venv`" in third
+
+
+def test_a_python_without_anything_to_install_with_is_told_what_to_install(checkout: Checkout) -> None:
+    """Where there is no uv, no pip and no `ensurepip`, the error names what brings one."""
+    if shutil.which("uv", path=os.defpath):
+        pytest.skip("the system has a uv")
+    (checkout.path / "requirements" / "uv.txt").write_text("")
+    first, second, third = error_of(without("ensurepip", checkout))
+    assert first == "error: there is nothing to install packages with"
+    assert "without pip and `ensurepip`" in second
+    assert "install uv, or the package `python3-venv`" in third
 
 
 def test_an_old_python_is_refused(checkout: Checkout) -> None:
@@ -364,29 +371,203 @@ def test_every_linter_runs_although_one_fails(checkout: Checkout) -> None:
     ]
 
 
+def wheel_of(
+    folder: Path, name: str, platform: str = "any", version: str = "1", files: Mapping[str, str] | None = None
+) -> str:
+    """Write a wheel into the folder, and return its line in a lock, without the name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    module = name.replace("-", "_")
+    wheel = folder / f"{module}-{version}-py3-none-{platform}.whl"
+    info = f"{module}-{version}.dist-info"
+    contents = {
+        f"{module}.py": "",
+        **(files or {}),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-{platform}\n",
+    }
+    contents[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*contents, f"{info}/RECORD"])
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path, text in contents.items():
+            entry = zipfile.ZipInfo(path)
+            entry.external_attr = 0o100755 << 16  # a script stays executable
+            archive.writestr(entry, text)
+    page = "".join(f'<a href="{each.name}">{each.name}</a>' for each in sorted(folder.glob("*.whl")))
+    (folder / "index.html").write_text(page)
+    return f"    --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index on this machine that has one package, over HTTP and HTTPS with a certificate of its own."""
+
+    folder: Path
+    http: str
+    https: str
+    certificate: Path
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    """Serve the folder in which a test can put wheels of the package `made-up`."""
+    if not shutil.which("openssl") or not shutil.which("uv"):
+        pytest.skip("there is no openssl or no uv on PATH")
+    folder = tmp_path_factory.mktemp("index")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        "-subj",
+        "/CN=127.0.0.1",
+    ]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], capture_output=True, check=True)
+    handler = partial(Quiet, directory=str(folder))
+    plain, safe = (ThreadingHTTPServer(("127.0.0.1", 0), handler) for _ in range(2))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    safe.socket = context.wrap_socket(safe.socket, server_side=True)
+    for server in (plain, safe):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    ports = [server.server_address[1] for server in (plain, safe)]
+    yield Index(folder, f"http://127.0.0.1:{ports[0]}", f"https://127.0.0.1:{ports[1]}", certificate)
+    for server in (plain, safe):
+        server.shutdown()
+        server.server_close()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files and writes no log."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+NOWHERE = "http://127.0.0.1:9/simple"
+PIP_CONFS = {
+    "an index": "[global]\nindex-url = {http}/simple\n",
+    "an index for install alone": "[global]\nindex-url = {nowhere}\n[install]\nindex-url = {http}/simple\n",
+    "a further index": "[global]\nindex-url = {http}/older\nextra-index-url =\n    {http}/none\n    {http}/simple\n",
+    "no network but a wheel folder": "[install]\nno-index = true\nfind-links = {folder}/simple/made-up\n",
+    "a page of links": "[global]\nno-index = yes\nfind-links =\n  {folder}\n  {http}/simple/made-up/\n",
+    "an index whose CA is the company's": "[global]\nindex-url = {https}/simple\ncert = {certificate}\n",
+    "a trusted host": "[global]\nindex-url = {https}/simple\ntrusted-host =\n  example.com\n  127.0.0.1\n",
+}
+
+
+def configured(index: Index, checkout: Checkout, tmp_path: Path, text: str) -> Checkout:
+    """Return a checkout whose smoke tests need the index's package, on a machine with that pip.conf alone."""
+    line = wheel_of(index.folder / "simple" / "made-up", "made-up")
+    wheel_of(index.folder / "older" / "made-up", "made-up", version="0")
+    (checkout.path / "requirements" / "smoke.txt").write_text(f"made-up==1 \\\n{line}\n")
+    home = tmp_path / "home"
+    (home / ".config" / "pip").mkdir(parents=True)
+    values = {
+        "nowhere": NOWHERE,
+        **{name: getattr(index, name) for name in ("http", "https", "folder", "certificate")},
+    }
+    (home / ".config" / "pip" / "pip.conf").write_text(text.format(**values))
+    dropped = re.compile("(PIP|UV|XDG|SSL|REQUESTS|CURL)_|.*_proxy$", re.IGNORECASE)
+    plain = {
+        name: value
+        for name, value in checkout.environment.items()
+        if not dropped.match(name) or name == "UV_LOG"
+    }
+    own = {
+        "HOME": str(home),
+        "PATH": os.environ["PATH"],
+        "UV_CACHE_DIR": str(tmp_path / "cache"),
+        "UV_HTTP_RETRIES": "0",
+    }
+    # A stand-in for a version manager looks for its versions at home.
+    own["PATH"] = os.pathsep.join([str(Path(shutil.which("uv")).resolve().parent), own["PATH"]])
+    return Checkout(checkout.path, {**plain, **own})
+
+
+@pytest.mark.parametrize("kind", PIP_CONFS)
+def test_what_was_configured_for_pip_reaches_uv(
+    kind: str, index: Index, checkout: Checkout, tmp_path: Path
+) -> None:
+    """The real uv installs from where pip.conf says that packages are."""
+    ours = configured(index, checkout, tmp_path, PIP_CONFS[kind])
+    result = ours.dev("setup", "--only", "smoke")
+    assert result.returncode == 0, result.stderr
+    assert list(ours.path.glob(".venv-smoke/lib/python*/site-packages/made_up.py"))
+
+
+def test_a_variable_of_pips_wins_over_its_file(index: Index, checkout: Checkout, tmp_path: Path) -> None:
+    """PIP_INDEX_URL reaches uv before what pip.conf says."""
+    ours = configured(index, checkout, tmp_path, "[global]\nindex-url = {nowhere}\n")
+    assert ours.dev("setup", "--only", "smoke").returncode == 1
+    result = ours.dev("setup", "--only", "smoke", PIP_INDEX_URL=f"{index.http}/simple")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("by", ["variable", "file"])
+def test_what_was_configured_for_uv_stays(by: str, index: Index, checkout: Checkout, tmp_path: Path) -> None:
+    """Who told uv itself where packages are gets them from there, whatever pip.conf says."""
+    ours = configured(index, checkout, tmp_path, "[global]\nindex-url = {nowhere}\nno-index = true\n")
+    url = f"{index.http}/simple"
+    file = tmp_path / "home" / ".config" / "uv" / "uv.toml"
+    if by == "file":
+        file.parent.mkdir()
+        file.write_text(f'[[index]]\nurl = "{url}"\ndefault = true\n')
+    settings = {"UV_DEFAULT_INDEX": url} if by == "variable" else {}
+    result = ours.dev("setup", "--only", "smoke", **settings)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_lying_index_is_found_out(index: Index, checkout: Checkout, tmp_path: Path) -> None:
+    """A wheel that is not the locked one is not installed, wherever it comes from."""
+    ours = configured(index, checkout, tmp_path, PIP_CONFS["an index"])
+    (ours.path / "requirements" / "smoke.txt").write_text(f"made-up==1 --hash=sha256:{'0' * 64}\n")
+    result = ours.dev("setup", "--only", "smoke")
+    assert error_of(result)[0] == "error: a package is not the one `requirements/smoke.txt` was made with"
+
+
+@pytest.mark.parametrize("further", ["", "require-virtualenv = true\nuser = true\n"], ids=["plain", "strict"])
+def test_the_locked_uv_is_brought_where_there_is_none(
+    further: str, index: Index, checkout: Checkout, tmp_path: Path
+) -> None:
+    """Where no uv is on PATH, pip installs the locked one, once, from where it is told to; nothing else uses pip."""
+    if shutil.which("uv", path=os.defpath):
+        pytest.skip("the system has a uv")
+    links = "[global]\nno-index = true\nfind-links = {folder}/uv\n" + further
+    ours = configured(index, checkout, tmp_path, links)
+    script = FAKE_UV.format(python=sys.executable)
+    line = wheel_of(index.folder / "uv", "uv", files={"uv-1.data/scripts/uv": script})
+    (ours.path / "requirements" / "uv.txt").write_text(f"uv==1 \\\n{line}\n")
+    result = ours.dev("setup", PATH=os.defpath)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("setup: uv from requirements/uv.txt") == 1
+    assert ours.installs == ["requirements/dev.txt", "requirements/local-aws.txt"]
+    assert all("--no-index" in line for line in ours.log if "pip install" in line)
+    again = ours.dev("setup", "--only", "smoke", PATH=os.defpath)
+    assert "setup: uv" not in again.stdout, again.stderr
+
+
+def test_what_was_set_for_other_programs_does_not_reach_ours(checkout: Checkout) -> None:
+    """Modules of a user's PYTHONPATH are not found, and byte-code is kept whatever the machine says."""
+    script = "import os; print([name for name in os.environ if name in " + repr(list(NOT_OURS)) + "])"
+    result = checkout.dev("run", "python", "-c", script, PYTHONPATH="/elsewhere", PYTHONDONTWRITEBYTECODE="1")
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
 @pytest.fixture
 def wheels(checkout: Checkout, tmp_path: Path) -> Checkout:
     """Return a checkout whose lock has a package with wheels for Linux on x86-64 and Windows alone."""
     if not shutil.which("uv"):
         pytest.skip("there is no uv on PATH")
     index = tmp_path / "index" / "made-up"
-    index.mkdir(parents=True)
-    lines, links = ["made-up==1"], []
-    for platform in ("manylinux2014_x86_64", "win_amd64"):
-        wheel = index / f"made_up-1-py3-none-{platform}.whl"
-        with zipfile.ZipFile(wheel, "w") as archive:
-            archive.writestr(
-                "made_up-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: made-up\nVersion: 1\n"
-            )
-            archive.writestr("made_up-1.dist-info/WHEEL", "Wheel-Version: 1.0\n")
-            archive.writestr("made_up-1.dist-info/RECORD", "")
-        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        lines.append(f"    --hash=sha256:{digest}")
-        links.append(f'<a href="{wheel.name}#sha256={digest}">{wheel.name}</a>')
-    (index / "index.html").write_text("".join(links))
+    lines = [wheel_of(index, "made-up", platform) for platform in ("manylinux2014_x86_64", "win_amd64")]
     for lock in (checkout.path / "requirements").glob("*.txt"):
         lock.write_text("")
-    (checkout.path / "requirements" / "dev.txt").write_text(" \\\n".join(lines) + "\n")
+    (checkout.path / "requirements" / "dev.txt").write_text(" \\\n".join(["made-up==1", *lines]) + "\n")
     settings = {
         "PATH": os.environ["PATH"],
         "UV_DEFAULT_INDEX": index.parent.as_uri(),

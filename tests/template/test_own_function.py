@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,8 +87,6 @@ def run(repository: Path, command: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory, template: Template) -> Path:
     """Return a repository in which the page was followed up to its last tests."""
-    if shutil.which("uv") is None:
-        pytest.skip("the page's `dev.py lock` needs uv on PATH")
     repository = template.generate(tmp_path_factory.mktemp("own"), architecture=HERE)
     commit(repository, "Start from the template")
     for step in steps(PAGE.partition("Then run everything")[0]):

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import boto3
 import pytest
+from testbed import process
 from testbed.addresses import bridge_gateway
 from testbed.local_aws import _written_at, running
 
@@ -154,6 +155,13 @@ def _pids_of_three_failures() -> int:
     answers = [client.invoke(FunctionName="fails", Payload=b"{}") for _ in range(3)]
     assert all(answer.get("FunctionError") for answer in answers)
     return len({json.loads(answer["Payload"].read())["errorMessage"] for answer in answers})
+
+
+def test_byte_code_of_the_local_aws_is_kept() -> None:
+    """MiniStack is compiled once, not at each start, and nothing is written beside the template's files."""
+    given = process.server("run", 1, process.How("eu-west-1", None, None), "state")
+    assert "PYTHONDONTWRITEBYTECODE" not in given
+    assert given.get("PYTHONPYCACHEPREFIX") == sys.pycache_prefix
 
 
 @linux
