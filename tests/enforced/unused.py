@@ -17,6 +17,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         "rollout: cloudwatch:GetMetricData on *",
         "rollout: lambda:DeleteProvisionedConcurrencyConfig on function:NAME:*",
         "rollout: cloudwatch:DeleteAlarms on alarm:NAME-canary-*",
+        "rollout: cloudwatch:PutMetricAlarm on alarm:NAME-canary-*",
         "rollout: sns:Publish on NAME-rollouts",
     ),
     "asked where a rollback meets provisioned concurrency, which no story plays together": (

@@ -13,6 +13,8 @@ from botocore.exceptions import ClientError
 
 from rules.templates import SERVICE, parse, text
 
+NOW = 1_763_712_100.0
+
 FUNCTION = "image-resizer-production"
 VERSIONS = {"41", "42", "43"}
 
@@ -86,5 +88,5 @@ def load(client: FakeLambda, function: str = FUNCTION) -> ModuleType:
     finally:
         sys.modules["botocore.session"] = kept
         del os.environ["FUNCTION_NAME"]
-    module.time = SimpleNamespace(sleep=lambda _seconds: None)  # type: ignore[attr-defined]
+    module.time = SimpleNamespace(sleep=lambda _seconds: None, time=lambda: NOW)  # type: ignore[attr-defined]
     return module

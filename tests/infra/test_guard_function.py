@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from deployer.canary import marker as markers
 from deployer.canary import moves
 from deployer.judge.counts import Counts
-from deployer.model import AliasState, Cause, Marker, RolloutState, Routing
+from deployer.model import ARMED_S, AliasState, Cause, Marker, RolloutState, Routing
 from deployer.rollout.guard import Guard
 from engine.around import FakeAlarms
-from infra.guard_source import FUNCTION, FakeLambda, error, load, source
+from infra.guard_source import FUNCTION, NOW, FakeLambda, error, load, source
 
 ALARM = f"{FUNCTION}-canary-42"
 RUN = "mine [lc1 id=7.1 from=41 to=42 step=1/3 at=1763712000 w=10+50+95 st=run]"
@@ -100,7 +100,6 @@ def test_guard_leaves_everything_else_alone(
 @pytest.mark.parametrize(
     "description",
     [
-        RUN.replace("st=run", "st=done"),
         RUN.replace("st=run", "st=rolled-back why=errors"),
         RUN.replace("to=42", "to=43"),
     ],
@@ -109,6 +108,46 @@ def test_guard_needs_an_active_rollout_of_that_version(fake: FakeLambda, descrip
     """Where the marker can be read and is of another or an ended rollout, nothing is written."""
     fake.given_alias(description, weights={"42": 0.1})
     deliver(load(fake), message())
+    assert fake.updates == []
+
+
+ARMED = (
+    "Version 42 failed after its release, armed until {until}: the guard gives the traffic back to version 41"
+)
+DONE_AT = 1_763_712_000 + 30
+DONE = RUN.replace("w=", "t=30 w=").replace("st=run", "st=done")
+
+
+@pytest.mark.parametrize(
+    ("now", "until", "is_back"),
+    [
+        (DONE_AT + 3599, None, True),
+        (DONE_AT + 3600, None, False),
+        (DONE_AT + 86_399, DONE_AT + 86_400, True),
+        (DONE_AT + 86_400, DONE_AT + 86_400, False),
+    ],
+)
+def test_guard_takes_a_release_back_while_it_is_armed(
+    fake: FakeLambda, monkeypatch: pytest.MonkeyPatch, now: int, until: int | None, is_back: bool
+) -> None:
+    """After a release the alarm rolls back until its time is over, and says that the release was done."""
+    module = load(fake)
+    monkeypatch.setattr(module.time, "time", lambda: now)
+    fake.given_alias(DONE, stable="42")
+    deliver(module, message(description=ARMED.format(until=until) if until else "the canary's own"))
+    assert bool(fake.updates) is is_back
+    if is_back:
+        assert fake.alias["FunctionVersion"] == "41"
+        text, marker = markers.parse(fake.alias["Description"])
+        assert marker is not None
+        assert (text, marker.state) == ("mine", RolloutState.ROLLED_BACK)
+        assert marker.why == f"guard: {ALARM}, after the release was done"
+
+
+def test_guard_leaves_a_release_that_lost_its_traffic(fake: FakeLambda) -> None:
+    """A release whose traffic somebody shared since is not what the alarm was armed for."""
+    fake.given_alias(DONE, stable="41", weights={"42": 0.5})
+    deliver(load(fake), message(description=ARMED.format(until=9_999_999_999)))
     assert fake.updates == []
 
 
@@ -263,9 +302,14 @@ def as_our_own(description: str, stable: str, canary: str | None) -> tuple[str, 
             if stable == "42"
             else (stable, moves.rollback_write(alias, target=stable, reason="").description)
         )
-    if not marker.is_active or marker.to_version != "42":
+    reason = f"guard: {ALARM}"
+    if marker.state is RolloutState.DONE and stable == "42" and marker.at + ARMED_S > NOW:
+        reason += ", after the release was done"
+    elif not marker.is_active:
         return None
-    write = moves.rollback_write(alias, target=marker.from_version, reason=f"guard: {ALARM}")
+    if marker.to_version != "42":
+        return None
+    write = moves.rollback_write(alias, target=marker.from_version, reason=reason)
     return write.version, write.description
 
 

@@ -350,8 +350,8 @@ MUTANTS = {
     ),
     "the durable driver deploys code": Mutant(
         rules.rollout_function_only_rolls_out,
-        "                Action: cloudwatch:DeleteAlarms\n",
-        "                Action: lambda:UpdateFunctionCode\n",
+        "                  - cloudwatch:PutMetricAlarm\n",
+        "                  - lambda:UpdateFunctionCode\n",
         "RolloutRole allows lambda:UpdateFunctionCode",
     ),
     "the durable driver is not durable": Mutant(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 MAX_STEPS = 8  # of a rollout, so that the marker fits into the alias's Description
+ARMED_S = 3600  # for how long the alarm of a release that is done stays armed
 _UNKNOWN_BAKE_S = 600
 GAMEDAY = "deployer-gameday"  # how what a game day makes is called
 
@@ -95,7 +96,7 @@ class RolloutPlan:
     is_begun: bool = False
     known: Known | None = None
     skip_reason: str = ""
-    armed_s: int = 3600
+    armed_s: int = ARMED_S
     proves: bool = True
 
     @property

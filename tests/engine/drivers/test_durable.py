@@ -331,6 +331,7 @@ class Topic:
     def __init__(self) -> None:
         self.told: list[str] = []
         self.alarms = ["image-resizer-production-canary-42"]
+        self.armed = ""
 
     def publish(self, **told: str) -> None:
         """Keep the kind of the transition."""
@@ -345,19 +346,24 @@ class Topic:
         """Return the alarms as one page."""
         return [{"MetricAlarms": [{"AlarmName": name} for name in self.alarms]}]
 
+    def put_metric_alarm(self, **alarm: object) -> None:
+        """Keep what the alarm says of itself."""
+        self.armed = str(alarm["AlarmDescription"])
+
     def delete_alarms(self, **named: list[str]) -> None:
         """Forget alarms."""
         self.alarms = [name for name in self.alarms if name not in named["AlarmNames"]]
 
 
 def test_announced_and_put_away():
-    """The function announces each transition to the topic, and removes the canary's alarm at the end."""
+    """The function announces each transition to the topic, and arms the alarm that stays for a while."""
     aws, topic = FakeAws(), Topic()
     aws.sns = aws.cloudwatch = topic  # type: ignore[attr-defined]
     result = run(aws, handed(poll_s=600, topic="arn:aws:sns:eu-west-1:1:rollouts"))
     assert result.status is InvocationStatus.SUCCEEDED
     assert topic.told == ["step", "step", "done"]
-    assert topic.alarms == []
+    assert topic.alarms == ["image-resizer-production-canary-42"]
+    assert "armed until" in topic.armed
 
 
 class TestHandover:

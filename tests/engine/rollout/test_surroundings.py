@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from deployer.aws.errors import Unavailable
+from deployer.canary import marker
 from deployer.cli.main import main
 from deployer.errors import Exit
 from deployer.model import AlarmState
@@ -80,12 +81,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path)
 
 
-def test_alarm_is_there_exactly_while_the_canary_has_traffic(world: World) -> None:
-    """It is put before the first weight, publishes to the topic, and is gone when the rollout is."""
+def test_alarm_is_there_from_before_the_first_weight(world: World) -> None:
+    """It is put before the canary has traffic, and put once more for the time after the release."""
     seen = world.before_first_weight(lambda: sorted(world.alarms.put))
     assert world.run("rollout", "start") == Exit.DONE
     assert seen == [[ALARM]] * 4
-    assert world.alarms.calls == [f"put {ALARM}", f"delete {ALARM}"]
+    assert world.alarms.calls == [f"put {ALARM}", f"put {ALARM}"]
 
 
 def test_alarm_goes_after_a_rollback_too(world: World) -> None:
@@ -115,17 +116,67 @@ def test_alarm_of_a_lost_rollout_is_swept_up(world: World) -> None:
     """What a killed process left is put away by the next start."""
     world.alarms.put["image-resizer-production-canary-40"] = {}
     assert world.run("rollout", "start") == Exit.DONE
-    assert world.alarms.put == {}
+    assert list(world.alarms.put) == [ALARM]
 
 
 def test_resume_puts_the_alarm_again(world: World) -> None:
-    """A resumed rollout has its alarm, and takes it away at its end."""
+    """A resumed rollout has its alarm, and at its end the one that stays for a while."""
     assert world.run("rollout", "start", "--detach") == Exit.DONE
     assert list(world.alarms.put) == [ALARM]
     world.alarms.put.clear()
     assert world.run("rollout", "resume") == Exit.DONE
-    assert world.alarms.calls[-2:] == [f"put {ALARM}", f"delete {ALARM}"]
+    assert world.alarms.calls[-2:] == [f"put {ALARM}", f"put {ALARM}"]
     assert world.run("rollout", "resume") == Exit.DONE
+    assert list(world.alarms.put) == [ALARM]
+
+
+def test_alarm_stays_armed_after_the_release(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """When it is done the alarm goes by last week's calls of the alias, and says until when it is armed."""
+    assert world.run("rollout", "start") == Exit.DONE
+    alarm = world.alarms.put[ALARM]
+    done_at = marker.parse(world.aws.description)[1].at
+    assert f", armed until {done_at + 3600}: the guard" in alarm["AlarmDescription"]
+    assert alarm["AlarmDescription"].endswith(" to version 41")
+    assert alarm["Metrics"][0]["Expression"] == "100 * errors / calls"
+    dimensions = [
+        dimension["Name"] for dimension in alarm["Metrics"][1]["MetricStat"]["Metric"]["Dimensions"]
+    ]
+    assert dimensions == ["FunctionName", "Resource"]
+    assert (alarm["Threshold"], alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (5, 5, "ignore")
+    assert (
+        "the traffic goes back to version 41 when 5 % of the calls failed for 5 min"
+        in capsys.readouterr().out
+    )
+
+
+def test_next_release_takes_over_what_is_armed(world: World) -> None:
+    """A release within the armed time of the one before deletes its alarm before any traffic, and has its own."""
+    assert world.run("rollout", "start") == Exit.DONE
+    world.aws.versions.add("43")
+    assert world.run("rollout", "start", "--version", "43", "--detach") == Exit.DONE
+    assert list(world.alarms.put) == ["image-resizer-production-canary-43"]
+    assert world.alarms.put["image-resizer-production-canary-43"]["AlarmDescription"].endswith("version 42")
+
+
+def test_rollback_disarms(world: World) -> None:
+    """Who gives the traffic back by hand within the armed time leaves no alarm behind."""
+    assert world.run("rollout", "start") == Exit.DONE
+    assert world.run("rollback") == Exit.DONE
+    assert (world.aws.stable, world.alarms.put) == ("41", {})
+
+
+def test_alarm_that_nobody_deleted_goes_after_a_day(world: World) -> None:
+    """Whoever comes by after the longest armed time puts the alarm away."""
+    assert world.run("rollout", "start") == Exit.DONE
+    world.clock.sleep(86_400)
+    assert world.run("rollout", "resume") == Exit.DONE
+    assert world.alarms.put == {}
+
+
+def test_an_observer_stays_unarmed(world: World) -> None:
+    """Who only observes gives nothing back afterwards either."""
+    world.given_settings(more='mode = "observe"')
+    assert world.run("rollout", "start") == Exit.DONE
     assert world.alarms.put == {}
 
 
@@ -151,6 +202,7 @@ def test_alarm_that_cannot_be_deleted_does_not_fail_a_release(
 ) -> None:
     """The release is done; what is left over is said."""
     world.alarms.refuses = {"delete"}
+    world.alarms.put["image-resizer-production-canary-40"] = {}
     assert world.run("rollout", "start") == Exit.DONE
     assert "left over  deleting canary alarms: not allowed" in capsys.readouterr().out
 

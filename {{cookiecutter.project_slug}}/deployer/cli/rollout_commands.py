@@ -223,12 +223,12 @@ def _run(around: Surroundings, made: RolloutPlan, *, detach: bool = False) -> Ex
                 else rollout.run(aws, wanted, context.clock)
             )
     except DeployerError:
-        around.clear(made.target)
+        around.clear(made)
         raise
     finally:
         summary = report.rollout_summary(ticks, function=aws.function_name, started_at=started_at)
         context.output.summarize(summary)
-    around.clear(made.target)
+    around.clear(made)
     match last.decision:
         case Rollback(reason) | Done(RolloutState.ROLLED_BACK, reason):
             raise DeployerError(

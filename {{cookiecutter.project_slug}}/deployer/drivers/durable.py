@@ -34,7 +34,7 @@ from deployer.rollout import run as rollout
 from deployer.rollout.gate import Gate, gate_for
 from deployer.rollout.guard import Guard
 from deployer.rollout.notify import Notifier, Send
-from deployer.rollout.surroundings import put_away
+from deployer.rollout.surroundings import arm_done, put_away
 from deployer.rollout.way_back import Patience, roll_back
 
 # Waiting costs nothing here, so the way back is tried for a day, a minute in each look.
@@ -205,7 +205,13 @@ def drive_for(handed: Handover, config: Config, aws: Aws, clock: Clock, say: Cal
     def clear() -> None:
         has_provisioned = config.function.provisioned_concurrency > 0
         try:
-            put_away(aws, guard, aws.alias(), has_provisioned=has_provisioned)
+            alias = aws.alias()
+            marker = alias.marker
+            is_done = marker is not None and marker.state is RolloutState.DONE and not plan.only_observes
+            if is_done:
+                arm_done(aws, guard, alias, plan.armed_s, say)
+            keep = plan.target if is_done else None
+            put_away(aws, guard, alias, has_provisioned=has_provisioned, keep=keep)
         except DeployerError as error:
             say(f"left over  {error.what}; the next rollout tries again")
 

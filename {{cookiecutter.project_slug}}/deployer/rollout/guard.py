@@ -2,6 +2,7 @@
 
 It is the third line of defence: put before any traffic moves, it works when nobody watches any more. The
 alarm publishes to the rollout topic, and the guard (inline in infra/service.yaml) gives the traffic back.
+When the release is done the alarm stays for a while, with what was usual last week for its threshold.
 
 It is not among the alarms the gate watches. The gate judges the same errors by comparison, minute by minute;
 a canary that is called rarely has minutes without data, and the alarm's INSUFFICIENT_DATA would then hold up
@@ -16,12 +17,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deployer.aws.errors import NotFound, translated
 from deployer.aws.metrics import MINUTE_S, NAMESPACE
 from deployer.config import ALIAS
-from deployer.judge.counts import Counts
+from deployer.judge.armed import threshold as threshold_of_week
+from deployer.judge.counts import Counts, Week
+from deployer.model import AliasState, RolloutState, Routing
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -48,6 +51,17 @@ def threshold(before: Counts) -> int:
 def alarm_name(function_name: str, version: str) -> str:
     """Return the name of a canary's alarm, by which the guard function knows the version."""
     return f"{function_name}-canary-{version}"
+
+
+def armed_until(alias: AliasState, armed_s: int) -> float | None:
+    """Return until when the alarm of a release that is done stays armed; None where nothing is.
+
+    A release without places was never watched, and one whose traffic somebody moved since is not what it was.
+    """
+    marker = alias.marker
+    if marker is None or marker.state is not RolloutState.DONE or not marker.weights:
+        return None
+    return marker.at + armed_s if alias.routing == Routing(marker.to_version) else None
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,49 @@ class Guard:
                 TreatMissingData="missing",
             )
         return name
+
+    def arm_done(self, version: str, stable: str, week: Week, until: float) -> str | None:
+        """Put the version's alarm for the time after its release, and return when it fires; None: never.
+
+        It counts the alias's calls whatever version, for all of them are the new version's. `until` is when
+        it ends, in seconds since the epoch: the guard takes nothing back later, whoever deletes the alarm.
+        """
+        found = threshold_of_week(week)
+        if found is None:
+            return None
+        name, alias = self.alarm_name(version), f"{self.function_name}:{ALIAS}"
+        dimensions = [
+            {"Name": "FunctionName", "Value": self.function_name},
+            {"Name": "Resource", "Value": alias},
+        ]
+        series = [
+            {
+                "Id": name_of,
+                "MetricStat": {
+                    "Metric": {"Namespace": NAMESPACE, "MetricName": metric, "Dimensions": dimensions},
+                    "Period": found.period_s,
+                    "Stat": "Sum",
+                },
+                "ReturnData": False,
+            }
+            for name_of, metric in (("errors", "Errors"), ("calls", "Invocations"))
+        ]
+        share = {"Id": "share", "Expression": "100 * errors / calls", "Label": "failing calls in percent"}
+        metrics: Any = [{**share, "ReturnData": True}, *series]
+        with translated(f"putting alarm `{name}`"):
+            self.client.put_metric_alarm(
+                AlarmName=name,
+                AlarmDescription=f"Version {version} failed after its release, armed until {until:.0f}: "
+                f"the guard gives the traffic back to version {stable}",
+                AlarmActions=[self.topic_arn],
+                Metrics=metrics,
+                EvaluationPeriods=found.periods,
+                DatapointsToAlarm=found.periods,
+                Threshold=found.share_pct,
+                ComparisonOperator="GreaterThanOrEqualToThreshold",
+                TreatMissingData="ignore",
+            )
+        return str(found)
 
     def disarm(self, *, keep: str | None = None) -> tuple[str, ...]:
         """Delete the alarms of all canaries but version `keep`, also of rollouts that were lost.

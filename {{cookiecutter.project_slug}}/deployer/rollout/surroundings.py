@@ -6,16 +6,20 @@ never does, since the traffic is where it should be by then.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from deployer.aws import credentials, provisioned
 from deployer.aws.client import Aws
+from deployer.aws.errors import Unavailable
 from deployer.aws.stack import stack_of
 from deployer.context import Context
 from deployer.errors import DeployerError
 from deployer.model import AliasState, AliasWrite, RolloutPlan
-from deployer.rollout.guard import Guard
+from deployer.rollout.guard import Guard, armed_until
 from deployer.rollout.notify import Notifier, Send, webhook
+
+LONGEST_ARMED_S = 86_400  # where traffic proved nothing
 
 
 @dataclass(frozen=True)
@@ -91,19 +95,28 @@ class Surroundings:
         """Tell of a write that was carried out."""
         self.notifier.announce(write, reason, self.context.clock.now() if at is None else at)
 
-    def clear(self, target: str | None = None) -> None:
-        """Put away what a rollout, of `target`, that is over or was refused no longer needs; else nothing."""
+    def clear(self, plan: RolloutPlan | None = None) -> None:
+        """Put away what a rollout, of `plan`, that is over or was refused no longer needs; else nothing.
+
+        The alarm of a release that was done within a day stays.
+        """
         if self.guard is None and not self.context.config.function.provisioned_concurrency:
             return
         try:
-            self._clear(self.aws.alias(), target)
+            alias = self.aws.alias()
+            if plan is not None and not plan.only_observes and alias.marker and alias.marker.id == plan.id:
+                arm_done(self.aws, self.guard, alias, plan.armed_s, self.context.output.say)
+            until = armed_until(alias, LONGEST_ARMED_S)
+            is_armed = until is not None and self.context.clock.now() < until
+            keep = alias.marker.to_version if alias.marker and is_armed else None
+            self._clear(alias, plan.target if plan is not None else None, keep)
         except DeployerError as error:
             self._left_over(error)
 
-    def _clear(self, alias: AliasState, target: str | None = None) -> None:
+    def _clear(self, alias: AliasState, target: str | None = None, keep: str | None = None) -> None:
         has_provisioned = self.context.config.function.provisioned_concurrency > 0
         try:
-            put_away(self.aws, self.guard, alias, has_provisioned=has_provisioned)
+            put_away(self.aws, self.guard, alias, has_provisioned=has_provisioned, keep=keep)
             if target is not None and has_provisioned and _is_idle(target, alias):
                 self.aws.provisioned().remove(target)
         except DeployerError as error:
@@ -113,13 +126,42 @@ class Surroundings:
         self.context.output.say(f"left over  {error.what}; the next rollout tries again")
 
 
-def put_away(aws: Aws, guard: Guard | None, alias: AliasState, *, has_provisioned: bool) -> None:
-    """Remove canary alarms and the idle version's capacity, unless a rollout runs. Raises DeployerError."""
+def arm_done(
+    aws: Aws, guard: Guard | None, alias: AliasState, armed_s: int, say: Callable[[str], None]
+) -> None:
+    """Put the alarm of a release that has just been done, for `armed_s` seconds from then.
+
+    Where last week cannot be read, or would have fired every alarm, the canary's own stays. Raises
+    DeployerError.
+    """
+    until, marker = armed_until(alias, armed_s), alias.marker
+    if guard is None or marker is None or until is None:
+        return
+    try:
+        week = aws.metrics().history(marker.starts[0])
+    except Unavailable as error:
+        say(f"guard      the canary's alarm stays as it was: {error.what}")
+        return
+    when = guard.arm_done(marker.to_version, marker.from_version, week, until)
+    if when is None:
+        say("guard      the canary's alarm stays as it was: last week would have fired every other")
+        return
+    back = f"the traffic goes back to version {marker.from_version}"
+    say(f"guard      for {armed_s // 60} min: {back} when {when}")
+
+
+def put_away(
+    aws: Aws, guard: Guard | None, alias: AliasState, *, has_provisioned: bool, keep: str | None = None
+) -> None:
+    """Remove canary alarms, but that of `keep`, and the idle version's capacity, unless a rollout runs.
+
+    Raises DeployerError.
+    """
     marker = alias.marker
     if marker is not None and marker.is_active:
         return
     if guard is not None:
-        guard.disarm()
+        guard.disarm(keep=keep)
     if marker is not None and has_provisioned:
         for version in (marker.from_version, marker.to_version):
             if _is_idle(version, alias):

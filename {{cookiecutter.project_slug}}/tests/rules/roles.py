@@ -192,7 +192,7 @@ ALLOWED: dict[str, tuple[Row, ...]] = {
         ("lambda:GetAlias lambda:UpdateAlias", (FUNCTION,), OF_ACCOUNT),
         ("lambda:DeleteProvisionedConcurrencyConfig", (f"{FUNCTION}:*",), OF_ACCOUNT),
         ("cloudwatch:DescribeAlarms cloudwatch:GetMetricData", ("*",), OF_ACCOUNT),
-        ("cloudwatch:DeleteAlarms", (CANARY,), OF_ACCOUNT),
+        ("cloudwatch:DeleteAlarms cloudwatch:PutMetricAlarm", (CANARY,), OF_ACCOUNT),
         ("sns:Publish", (TOPIC,), OF_ACCOUNT),
     ),
 }

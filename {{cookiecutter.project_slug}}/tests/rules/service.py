@@ -300,7 +300,7 @@ def rollout_function_only_rolls_out(template: Template) -> list[str]:
     allowed = UNSCOPED | {
         "logs:CreateLogStream", "logs:PutLogEvents", "lambda:CheckpointDurableExecution",
         "lambda:GetDurableExecutionState", "lambda:GetAlias", "lambda:UpdateAlias",
-        "lambda:DeleteProvisionedConcurrencyConfig", "cloudwatch:DeleteAlarms", "sns:Publish",
+        "lambda:DeleteProvisionedConcurrencyConfig", "cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "sns:Publish",
     }  # fmt: skip
     problems += [f"RolloutRole allows {action}" for action in sorted(granted - allowed)]
     durable = template["Resources"]["RolloutFunction"]["Properties"].get("DurableConfig", {})
