@@ -1,6 +1,9 @@
 """The alarms' evaluation, as tables."""
 
+import copy
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -70,6 +73,64 @@ def test_an_alarm_is_read_as_cloudwatch_describes_it() -> None:
     }
     alarm = Alarm.from_description(description)
     assert (alarm.datapoints_to_alarm, alarm.missing_data) == (3, "missing")
+
+
+SHARE: dict[str, Any] = {
+    "AlarmName": "after a release",
+    "Metrics": [
+        {"Id": "share", "Expression": "100 * errors / calls", "ReturnData": True},
+        *(
+            {
+                "Id": name,
+                "MetricStat": {
+                    "Metric": {
+                        "Namespace": "AWS/Lambda",
+                        "MetricName": metric,
+                        "Dimensions": [{"Name": "FunctionName", "Value": "f"}],
+                    },
+                    "Period": 300,
+                    "Stat": "Sum",
+                },
+                "ReturnData": False,
+            }
+            for name, metric in (("errors", "Errors"), ("calls", "Invocations"))
+        ),
+    ],
+    "EvaluationPeriods": 3,
+    "Threshold": 10.0,
+    "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+    "TreatMissingData": "ignore",
+}
+
+
+def test_an_alarm_on_a_share_divides_sums_of_its_period() -> None:
+    """Errors in percent of calls, each summed over the period; one without calls has no data."""
+    counts = {"Errors": {0: 1.0, 240: 1.0, 300: 0.0}, "Invocations": {0: 5.0, 240: 5.0, 300: 4.0, 900: 0.0}}
+    alarm = Alarm.from_description(SHARE)
+    found = alarm.points(lambda metric, version: {} if version else counts[metric])
+    assert found == {0: 20.0, 300: 0.0}
+    assert evaluate(alarm, dict.fromkeys((0, 300, 600), 10.0), now=900.0, current="OK") == "ALARM"
+    assert evaluate(alarm, {0: 10.0, 300: 9.9, 600: 10.0}, now=900.0, current="OK") == "OK"
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        pytest.param(
+            lambda alarm: alarm["Metrics"][0].update(Expression="errors / calls"), id="another expression"
+        ),
+        pytest.param(lambda alarm: alarm["Metrics"][1]["MetricStat"].update(Period=60), id="two periods"),
+        pytest.param(lambda alarm: alarm["Metrics"][1]["MetricStat"].update(Stat="Average"), id="no sum"),
+        pytest.param(lambda alarm: alarm["Metrics"][2].update(ReturnData=True), id="two answers"),
+        pytest.param(lambda alarm: alarm["Metrics"].pop(), id="a series that is not there"),
+    ],
+)
+def test_other_metric_math_is_refused(alter: Callable[[dict[str, Any]], Any]) -> None:
+    """An expression that the rehearsal does not evaluate is an error, not an alarm that is always OK."""
+    description = copy.deepcopy(SHARE)
+    alter(description)
+    with pytest.raises(ValueError, match="the rehearsal evaluates sums and shares of sums"):
+        Alarm.from_description(description)
 
 
 def test_an_alarm_that_cannot_be_evaluated_is_refused() -> None:

@@ -137,6 +137,29 @@ def test_the_gate_reads_durations_as_they_were(monkeypatch: pytest.MonkeyPatch) 
         assert _pids_of_three_failures() == 1
 
 
+def test_an_alarm_on_metric_math_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What such an alarm is put with is what DescribeAlarms answers, without a metric of its own."""
+    stat = {"Metric": {"Namespace": "AWS/Lambda", "MetricName": "Errors"}, "Period": 60, "Stat": "Sum"}
+    metrics: Any = [
+        {"Id": "share", "Expression": "100 * errors / 2", "Label": "share", "ReturnData": True},
+        {"Id": "errors", "MetricStat": stat, "ReturnData": False},
+    ]
+    with running() as local_aws:
+        for name, value in local_aws.environment().items():
+            monkeypatch.setenv(name, value)
+        client = boto3.client("cloudwatch")
+        client.put_metric_alarm(
+            AlarmName="share",
+            Metrics=metrics,
+            EvaluationPeriods=1,
+            Threshold=5,
+            ComparisonOperator="GreaterThanThreshold",
+        )
+        [alarm] = client.describe_alarms(AlarmNames=["share"])["MetricAlarms"]
+        assert alarm["Metrics"] == metrics
+        assert "MetricName" not in alarm
+
+
 def _pids_of_three_failures() -> int:
     """Invoke a function that raises three times; returns how many processes served."""
     buffer = io.BytesIO()

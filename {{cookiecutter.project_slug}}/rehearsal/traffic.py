@@ -171,7 +171,7 @@ def _look(target: Target, watch: Watch, published: set[tuple[int, str]]) -> None
     _publish(target, watch.ledger, now, published)
     definitions = _definitions(target)
     for alarm in definitions:
-        points = watch.ledger.points(alarm.metric, alarm.dimensions.get("ExecutedVersion"))
+        points = alarm.points(watch.ledger.points)
         state = evaluate(alarm, points, now, watch.alarms.get(alarm.name, ""))
         if watch.alarms.get(alarm.name) != state:
             evaluated = json.dumps({QUERY_DATE: datetime.fromtimestamp(now, UTC).isoformat()})

@@ -36,6 +36,7 @@ def main(addresses: list[str]) -> None:
 
     assert callable(cloudwatch._stat_value)  # noqa: S101
     cloudwatch._stat_value = _with_trimmed_counts(cloudwatch._stat_value)
+    _keep_expressions(cloudwatch)
     _keep_failed_workers(lambda_runtime)
     _remember_failed_starts(lambda_runtime)
     _keep_commands_apart(lambda_svc)
@@ -73,6 +74,25 @@ def _with_trimmed_counts(known: Callable[..., float | None]) -> Callable[..., fl
         return sum(point.get("Count", 1.0) for point in points or () if point["Value"] > float(found[1]))
 
     return statistic
+
+
+def _keep_expressions(cloudwatch: Any) -> None:
+    """Keep what an alarm on metric math is put with, so that DescribeAlarms answers it; it would be dropped.
+
+    Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+    """
+    known = cloudwatch._put_metric_alarm
+
+    def put(params: Any, data: Any, *form: Any) -> Any:
+        answer = known(params, data, *form)
+        alarm = cloudwatch._alarms.get((data or {}).get("AlarmName"))
+        if alarm is not None and data.get("Metrics"):
+            alarm["Metrics"] = data["Metrics"]
+            for name in ("MetricName", "Namespace", "Statistic", "Period", "Dimensions", "Unit"):
+                alarm.pop(name, None)
+        return answer
+
+    cloudwatch._put_metric_alarm = put
 
 
 def _keep_failed_workers(runtime: Any) -> None:
