@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 from cfnlint.api import lint_file
 from cfnlint.config import ManualArgs
 
-from rules.templates import INFRA, Template, grants, parse, resources, text
+from infra.test_bootstrap import changed_grants, changed_trusts
+from rules import codedeploy
+from rules.templates import INFRA, Rule, Template, grants, parse, resources, text
 
 NAME = "codedeploy.yaml"
-OURS = "${Name}-${Environment}"
 
 
 @pytest.fixture(scope="module")
@@ -38,26 +41,36 @@ def test_names_of_roles_fit(template: Template) -> None:
     assert len(longest["Name"]) == 29
 
 
-def test_rights_are_listed(template: Template) -> None:
-    """No action has a wildcard."""
-    assert [action for grant in grants(template) for action in grant.actions if "*" in action] == []
+@pytest.mark.parametrize("rule", codedeploy.RULES, ids=lambda rule: rule.__name__)
+def test_it_keeps_the_rule(rule: Rule, template: Template) -> None:
+    """Two holders have the rights of their list; who they are for is written down."""
+    assert rule(template) == []
 
 
-def test_rights_are_ours(template: Template) -> None:
-    """Every resource is this function's, but for two actions that know none, and CodeDeploy's own configuration."""
-    foreign = [
-        (grant.actions, resource)
-        for grant in grants(template)
-        for resource in grant.resources
-        if OURS not in str(resource)
+def test_a_changed_grant_is_found(template: Template) -> None:
+    """A right more, a right less, a wider resource: each is told with its holder."""
+    mutants = list(changed_grants(template))
+    survivors = [
+        about
+        for holder, about, mutant in mutants
+        if not any(finding.startswith(f"{holder} ") for finding in codedeploy.rights_are_listed(mutant))
     ]
-    assert [actions for actions, resource in foreign if resource == "*"] == [
-        ("cloudwatch:DescribeAlarms",),
-        ("codedeploy:StopDeployment",),
-    ]
-    assert [str(resource).rpartition(":")[2] for _, resource in foreign if resource != "*"] == [
-        "CodeDeployDefault.LambdaAllAtOnce'}"
-    ]
+    assert survivors == []
+    assert len(mutants) >= 35
+
+
+def test_a_changed_trust_is_found(template: Template) -> None:
+    """Whatever is left out of the trust of CodeDeploy's role, made wider or added to it is told."""
+    mutants = list(changed_trusts(template))
+    assert [about for about, mutant in mutants if not codedeploy.only_codedeploy_shifts(mutant)] == []
+    assert len(mutants) >= 20
+
+
+def test_rights_for_somebody_else_are_found(template: Template) -> None:
+    """CodeDeploy's calls are the deploy role's, and no user's or other role's."""
+    other = copy.deepcopy(template)
+    other["Resources"]["DeployRights"]["Properties"]["Roles"].append("admin")
+    assert "DeployRights is held by" in codedeploy.only_codedeploy_shifts(other)[0]
 
 
 def test_deploy_role_cannot_shift_by_itself_here(template: Template) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cfnlint.api import lint_file
 from cfnlint.config import ManualArgs
-from rules import bootstrap, registry, roles, service
+from rules import bootstrap, codedeploy, registry, roles, service
 from rules.templates import BOOTSTRAP, INFRA, REGISTRY, SERVICE, Rule, merged, parse, text
 
 from deployer.config import load
@@ -34,6 +34,12 @@ def test_rights_are_listed(name: str) -> None:
 def test_service_keeps_the_rule(rule: Rule) -> None:
     """The function and all around it break no rule."""
     assert rule(merged(SERVICE)) == []
+
+
+@pytest.mark.parametrize("rule", codedeploy.RULES, ids=lambda rule: rule.__name__)
+def test_codedeploy_keeps_the_rule(rule: Rule) -> None:
+    """What the driver codedeploy needs, if it is chosen, breaks no rule."""
+    assert rule(parse(text("codedeploy.yaml"))) == []
 
 
 def test_settings_and_rights_fit_the_templates() -> None:

@@ -15,7 +15,12 @@ from rules.templates import Rule, Template, grants, resources
 
 # An ARN is written without partition, and without region and account where they are the stack's own.
 OWN = re.compile(r"arn:\$\{AWS::Partition\}:(\w+):(?:\$\{AWS::Region\}|):(?:\$\{AWS::AccountId\}|):")
-WORDS = {"${FunctionName}": "NAME", "${Environment}": "ENV", "${AWS::Region}": "REGION"}
+WORDS = {
+    "${FunctionName}": "NAME",
+    "${Name}": "NAME",
+    "${Environment}": "ENV",
+    "${AWS::Region}": "REGION",
+}
 FUNCTION, GUARD, DRIVER = (
     "lambda:function:NAME-ENV",
     "lambda:function:NAME-ENV-guard",
@@ -257,7 +262,11 @@ def granted(template: Template) -> Iterator[tuple[str, Right]]:
 def rights_are_listed(template: Template) -> list[str]:
     """Require that roles and ceilings have the rights of the list, and that these are all they have."""
     kind = "environment" if "Environment" in template["Parameters"] else "registry"
-    rows = {**ALLOWED, "PruneRole": PRUNE[kind]}
+    return compared(template, {**ALLOWED, "PruneRole": PRUNE[kind]})
+
+
+def compared(template: Template, rows: dict[str, tuple[Row, ...]]) -> list[str]:
+    """Return each right that a holder has and its rows do not, and the other way round."""
     found: dict[str, set[Right]] = {}
     for holder, right in granted(template):
         found.setdefault(holder, set()).add(right)
