@@ -639,7 +639,7 @@ def outdated(root: Path, _: list[str]) -> int:
         raise SetupError(
             "the template has moved on",
             f"found {commit[:12]} here, the newest is {newest[:12]}",
-            "`cruft diff` shows what the template has changed, `cruft update` takes it",
+            "`cruft diff` shows what the template has changed, `cruft update --skip-apply-ask` takes it",
         )
     say(f"outdated: this repository is as new as its template, {commit[:12]}")
     return 0

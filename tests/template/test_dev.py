@@ -690,7 +690,7 @@ def test_a_template_that_has_moved_is_told(follower: Checkout, tmp_path: Path) -
     first, second, third = error_of(follower.dev("outdated"))
     assert first == "error: the template has moved on"
     assert newest[:12] in second
-    assert "`cruft update`" in third
+    assert "`cruft update --skip-apply-ask`" in third
 
 
 def test_a_template_that_cannot_be_asked_is_no_good_news(follower: Checkout, tmp_path: Path) -> None:

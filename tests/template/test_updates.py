@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployer import machinery
-from generating import Template, commit, files_under, git
+from generating import GENERATED, ROOT, Template, commit, files_under, git
 
 FOLDER = "{{cookiecutter.project_slug}}"
 
@@ -74,6 +75,58 @@ def test_updates_keep_the_users_edits(door: str, own_template: Template, tmp_pat
     assert not list(repository.rglob("*.rej"))
     assert json.loads((repository / ".cruft.json").read_text("utf-8"))["commit"] == newest
     assert own_template.run("cruft", "check", cwd=repository).returncode == 0
+
+
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "SECURITY.md",
+    *(GENERATED / name for name in ("README.md", "docs/runbook.md", "dev.py", "deployer/report/watch.py")),
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_pages_write_the_update_without_its_question(page: Path) -> None:
+    """Who copies the command from a page does not meet the question that crashes."""
+    written = re.findall(r"cruft update( --skip-apply-ask)?", page.read_text(encoding="utf-8"))
+    assert written
+    assert all(written)
+
+
+@pytest.fixture
+def moved(own_template: Template, tmp_path: Path) -> Path:
+    """Return a repository in which the bot moved a package that the template has moved since, elsewhere."""
+    (tmp_path / "made").mkdir()
+    repository = own_template.generate(tmp_path / "made")
+    lock = Path("requirements") / "smoke.txt"
+    text = (repository / lock).read_text("utf-8")
+    for folder, version in ((repository, "98.0"), (own_template.path / FOLDER, "99.0")):
+        (folder / lock).write_text(re.sub(r"(?m)^boto3==\S+", f"boto3=={version}", text), "utf-8")
+    commit(repository, "Bot")
+    (own_template.path / FOLDER / "app" / "new.py").write_text('"""New."""\n')
+    commit(own_template.path, "Second")
+    return repository
+
+
+def test_a_lock_that_both_moved_is_left_as_it_is(own_template: Template, moved: Path) -> None:
+    """As the README says: the bot's version stays, the template's lies beside it, and all else arrives."""
+    result = own_template.run("cruft", "update", "--skip-apply-ask", cwd=moved)
+    assert result.returncode == 0, result.stderr
+    assert "\nboto3==98.0 " in (moved / "requirements" / "smoke.txt").read_text("utf-8")
+    assert [path.relative_to(moved).as_posix() for path in moved.rglob("*.rej")] == [
+        "requirements/smoke.txt.rej"
+    ]
+    assert (moved / "app" / "new.py").exists()
+
+
+def test_the_question_of_an_update_still_crashes(own_template: Template, moved: Path) -> None:
+    """The reason for the option: with the installed cruft and typer the question ends in a traceback, and changes nothing.
+
+    Once this fails, the pages may leave the option out.
+    """
+    result = own_template.run("cruft", "update", cwd=moved, answers="y\n")
+    assert result.returncode == 1
+    assert "AssertionError" in result.stderr
+    assert git(moved, "status", "--short") == ""
 
 
 def dev(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ MEANINGS = {
     "production": "production is not what `main` asks for: `deployer drift --env production`",
     "rescan": "the live image has a vulnerability that became known, is old, or its inventory is gone:"
     " docs/runbook.md, Watch",
-    "template": "the template has moved on: `cruft update`",
+    "template": "the template has moved on: `cruft update --skip-apply-ask`",
     "gameday": "the last game day was not green: docs/gameday.md",
 }
 _MARK = re.compile(r"<!-- red: ([a-z, -]*) -->")
