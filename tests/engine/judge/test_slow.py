@@ -9,12 +9,13 @@ from dataclasses import replace
 
 import pytest
 
+from deployer.judge.comparison import Comparison
 from deployer.judge.counts import Counts, Minute, RolloutSoFar, StepStart, Week, Windows
 from deployer.judge.eprocess import Share, accumulate
 from deployer.judge.evidence import Judgement, judge
-from deployer.judge.slow import OMEGAS, TOLERATED
+from deployer.judge.slow import OMEGAS, TOLERATED, is_over, of_slow
 from deployer.judge.strata import log_means
-from deployer.judge.throttles import share_of, usual
+from deployer.judge.throttles import above, share_of, usual
 from deployer.model import GateSettings, Outcome
 
 SETTINGS = GateSettings(compare_slow=True)
@@ -118,6 +119,37 @@ def drawn(rng: random.Random, calls: int, rate: float) -> int:
     return sum(rng.random() < rate for _ in range(calls))
 
 
+def test_what_is_compared_begins_where_a_person_accepted():
+    """The minute of the resumption counts; the floor is ten points; each stratum has its share of the calls."""
+    minutes = slow(range(10), (50, 45), (450, 225))
+    rollout = RolloutSoFar("41", "42", (FIRST,), read_at=600, accepted_at=300.0)
+    test = of_slow(SETTINGS, minutes, rollout)
+    assert [row.at for row in test.rows] == [300, 360, 420, 480, 540]
+    assert test.floor == pytest.approx(0.1, abs=1e-9)
+    assert test.shares[0].rho == pytest.approx(0.1)
+
+
+def recent(*, worst: int) -> Comparison:
+    """Return a comparison of eleven minutes that speak a little for the canary, all but one of them."""
+    shares = [Share(60 * n, 0, 5, 0.1, log_means=(0.01,) * 4) for n in range(11)]
+    shares[worst] = replace(shares[worst], hits=1)
+    return Comparison("slow calls", (), tuple(shares), 0.005, 0.1, omegas=OMEGAS)
+
+
+def test_ten_minutes_and_no_more_say_that_it_is_over():
+    """A very slow minute ten minutes before the last one is not among them; one nine minutes before is."""
+    assert is_over(recent(worst=0))
+    assert not is_over(recent(worst=1))
+
+
+def test_nothing_says_nothing():
+    """Minutes without a slow call of either version are no evidence for the canary."""
+    none = Comparison(
+        "slow calls", (), (Share(0, 0, 0, 0.1, log_means=(0.0,) * 4),), 0.005, 0.1, omegas=OMEGAS
+    )
+    assert not is_over(none)
+
+
 # --- throttled calls
 
 
@@ -172,6 +204,31 @@ def test_throttles_are_over_when_the_last_minutes_are_below():
     assert metrics(judged([*throttled(10, (93, 9)), *later[:5]], LAST, windows=QUIET)) == ["throttles"]
 
 
+def windowed(minutes: Sequence[Minute], judged_min: int, weight_pct: float = 95) -> tuple[int, int] | None:
+    """Return what is above last week's windows, none of which had a throttle."""
+    rollout = RolloutSoFar("41", "42", (StepStart(0, weight_pct),), read_at=0, windows=QUIET)
+    return above(minutes, rollout, judged_min)
+
+
+def test_exactly_the_last_ten_judged_minutes_count():
+    """The first and the last of them do; the one before, the one behind, and our own calls do not."""
+    for n, counts in ((9, False), (10, True), (19, True), (20, False)):
+        minutes = throttled(21, (95, 0))
+        minutes[n] = replace(minutes[n], canary=Counts(95, throttles=40))
+        assert (windowed(minutes, 20) is not None) is counts, n
+        own = [replace(minute, source="sample") for minute in minutes]
+        assert windowed(own, 20) is None
+
+
+def test_one_percent_and_five_throttles_are_enough():
+    """Both limits are reached by the number itself."""
+    one = [Minute(0, Counts(495, throttles=5), Counts()), *throttled(10, (0, 0), (0, 0))[1:]]
+    assert windowed(one, 10) == (5, 500)
+    assert windowed(one, 10, 51) == (5, 500)
+    assert windowed(one, 10, 50) is None
+    assert windowed(one, 9) is None
+
+
 def week(calls: list[float], throttles: list[float]) -> Week:
     """Return a week that ends with these minutes."""
     fill = [0.0] * (10_080 - len(calls))
@@ -184,7 +241,8 @@ def test_last_week_is_read_in_windows_as_long_as_the_place():
     throttles[1000], throttles[1007] = 10.0, 10.0
     found = week([10.0] * 2880, throttles)
     assert usual(found, 600) == usual(found, 7200) == Windows(10, share_of(20, 100))
-    assert usual(found, 300) == Windows(5, share_of(10, 50))
+    assert usual(found, 359) == usual(found, 300) == Windows(5, share_of(10, 50))
+    assert usual(found, 0) == usual(found, 60) == Windows(1, share_of(10, 10))
 
 
 def test_a_function_younger_than_a_day_has_no_usual_throttles():

@@ -38,15 +38,14 @@ RECENT_S = 600
 
 def of_slow(settings: GateSettings, minutes: Sequence[Minute], rollout: RolloutSoFar) -> Comparison:
     """Return the comparison of slow calls, on closed minutes, without what a person accepted."""
-    starts = [start.at for start in rollout.starts]
     rows = tuple(
         Stratum(m.at, m.canary.calls, m.canary.slow, m.stable.calls, m.stable.slow)
         for m in comparison.comparable(minutes, rollout)
         if m.source == TRAFFIC
         and m.at >= rollout.accepted_at
-        and not any(start <= m.at < math.ceil(start / 60) * 60 + WARMING_S for start in starts)
+        and not any(start.at <= m.at < start.first_whole + WARMING_S for start in rollout.starts)
     )
-    shares = tuple(map(_exact, strata.pooled(rows, starts)))
+    shares = tuple(map(_exact, strata.pooled(rows, [start.at for start in rollout.starts])))
     floor = settings.slow_floor_pct / 100
     return Comparison(SLOW, rows, shares, settings.alpha_per_metric, floor, omegas=OMEGAS)
 
