@@ -360,6 +360,28 @@ def test_an_alias_moved_meanwhile_is_left_alone(tmp_path: Path) -> None:
     assert aws.image_config == LIVE
 
 
+def test_an_alias_moved_while_the_guard_is_tried_is_not_the_guards(tmp_path: Path) -> None:
+    """Whoever takes the traffic back by hand while nobody drives the rollout is not taken for the guard."""
+    aws, pressed = Staging(), list[str]()
+
+    def press() -> None:
+        alias = aws.alias()
+        if not pressed and alias.marker is not None and alias.marker.is_active and aws.canary == "43":
+            pressed.append(alias.marker.id)
+            with aws.rightly():
+                aws.update_alias(AliasWrite("41", "by hand"), revision=alias.revision)
+
+    for second in range(300, 1500, 20):
+        aws.clock.at(second, press)
+    with pytest.raises(DeployerError) as caught:
+        play(tmp_path, aws)
+    assert len(pressed) == 1
+    assert pressed[0].endswith("-guard")
+    assert "guard: the rollout was ended by somebody else" in (caught.value.found or "")
+    assert (aws.stable, aws.canary, aws.description) == ("41", None, "by hand")
+    assert set(aws.versions_) == {"40", "41"}
+
+
 def test_a_deploy_meanwhile_keeps_its_image(tmp_path: Path) -> None:
     """Another image that somebody puts into `$LATEST` stays there, and is started as it should be."""
     aws = Staging()
