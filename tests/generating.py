@@ -89,9 +89,9 @@ def shorten_rollouts(repository: Path) -> None:
     """Give production's rollouts in a generated repository short steps, so that a rehearsal ends sooner."""
     settings = repository / "deploy.toml"
     text, times = re.subn(
-        r"(?ms)(^\[environments\.production\]\nsteps = )\[.*?^\]",
+        r"(?m)(^\[environments\.production\]\nsteps = )\"auto\".*$",
         rf"\g<1>{SHORT_STEPS}",
         settings.read_text(encoding="utf-8"),
     )
     assert times == 1
-    settings.write_text(adapted(text, "production", {"final_bake_s": 60, "settle_s": 60}), encoding="utf-8")
+    settings.write_text(adapted(text, "production", {"final_bake_s": 120, "settle_s": 60}), encoding="utf-8")

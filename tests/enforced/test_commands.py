@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from deployer.aws.client import connect
 from deployer.cli.main import main
-from deployer.errors import Exit
+from deployer.config import parse
+from deployer.errors import DeployerError, Exit
+from deployer.rollout import sample as samples
 from enforced.worlds import REGION, World, trusting_service, world
+from generating import GENERATED
 from infra.conftest import (
     BOOTSTRAP_BODY,
     GITHUB,
@@ -104,6 +109,37 @@ def test_the_rollback_role_suffices(here: World, run: Callable[..., int]) -> Non
     assert run(role, role, "rollback", "--reason", "grey pictures") == Exit.DONE
     assert lambda_.get_alias(FunctionName=f"{NAME}-production", Name="live")["FunctionVersion"] == "2"
     assert lambda_.get_alias(FunctionName=f"{NAME}-staging", Name="live")["RevisionId"] == before
+
+
+def test_the_deploy_role_sends_the_sample(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a rollout that no traffic can prove, the release's own role puts, looks at and removes the sample."""
+    s3 = here.admin("s3")
+    names = {
+        f"{what.title()}Bucket": f"{NAME}-production-{what}-000000000000" for what in ("source", "resized")
+    }
+    for bucket in names.values():
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    claims = {"sub": f"{SUBJECT}:environment:production", "repository_id": "456"}
+    role = f"arn:aws:iam::000000000000:role/{NAME}-production-deploy-{REGION}"
+    here.become(here.assume(role, environment="production", **claims), monkeypatch)
+    aws = connect(parse(SETTINGS_TEXT), "production")
+    sample = samples.load(GENERATED)
+    assert sample is not None
+
+    def answer(*, writes: bool) -> samples.Invoke:
+        def invoke(_event: Any) -> tuple[str | None, Any]:
+            target = {"bucket": names["ResizedBucket"], "key": "smoke/sample/first photo.jpg"}
+            if writes:
+                s3.put_object(Bucket=target["bucket"], Key=target["key"], ContentType="image/jpeg")
+            return None, {"resized": [target], "skipped": []}
+
+        return invoke
+
+    assert "as expected" in samples.send(sample, answer(writes=True), aws.client, names)
+    # What is not there is "no such key", and not a right that is missing.
+    with pytest.raises(DeployerError) as caught:
+        samples.send(sample, answer(writes=False), aws.client, names)
+    assert "denied" not in str(caught.value).lower()
 
 
 @pytest.mark.parametrize(

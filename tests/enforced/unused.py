@@ -29,6 +29,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
     ),
     "without it S3 says `access denied` of an object that is gone, and no recorded object was": (
         "function: s3:ListBucket on NAME-source-000000000000",
+        "deploy: s3:ListBucket on NAME-source-000000000000",
     ),
     "read where a change set itself is refused: CloudFormation names the resources by an operation of its own": (
         "deploy: cloudformation:DescribeEvents on stack/NAME/*",

@@ -497,6 +497,10 @@ class FakeAws:
                 return "Unhandled", {"errorMessage": self._probe_error or "broken"}
             return None, {"resized": [], "skipped": []}
 
+    def client(self, service: str) -> object:
+        """Fail: what the owner wrote down for other services is played on a local AWS, not here."""
+        raise AssertionError(f"asked for {service}")
+
     def function(self) -> FunctionState:
         """Read `$LATEST`."""
         with self.call("GetFunction"):

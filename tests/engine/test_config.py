@@ -32,22 +32,76 @@ def errors_of(text: str) -> DeployerError:
     return caught.value
 
 
+def production(*lines: str, steps: str = '"auto"') -> config.Environment:
+    """Return the production table with those steps and lines."""
+    text = GOOD[: GOOD.index("steps = ")] + "\n".join([f"steps = {steps}", *lines])
+    return config.parse(text).environment("production")
+
+
 def test_a_good_file_becomes_a_plan():
     """Steps, bakes and limits arrive in the plan the rollout follows; what is left out has its default."""
     read = config.parse(GOOD)
-    plan = read.environment("production").rollout_plan("7f3a", "42")
-    assert plan.steps == (Step(10, 300), Step(50, 600), Step(95, 120))
-    assert (plan.max_pause_s, plan.on_slow, plan.only_observes) == (3600, OnSlow.PAUSE, False)
-    assert read.environment("staging").rollout_plan("7f3a", "42").steps == ()
+    settings = read.environment("production")
+    assert settings.listed_steps() == (Step(10, 300), Step(50, 600))
+    plan = settings.rollout_plan("7f3a", "42", settings.listed_steps())
+    assert (plan.steps, plan.max_pause_s, plan.armed_s, plan.proves) == (
+        (Step(10, 300), Step(50, 600)),
+        3600,
+        3600,
+        True,
+    )
+    assert (plan.on_slow, plan.only_observes) == (OnSlow.PAUSE, False)
+    assert not read.environment("staging").is_shared
     assert read.function_name("production") == "image-resizer-production"
     assert read.platform() == "linux/arm64"
+
+
+def test_steps_from_traffic_are_one_word():
+    """`steps = "auto"` lists nothing, and is shared traffic all the same."""
+    settings = production()
+    assert (settings.steps, settings.listed_steps(), settings.is_shared) == ("auto", (), True)
+    assert (settings.find_pct, settings.within_s, settings.final_bake_s) == (2.0, 1800, 600)
+    assert config.Config.model_validate_json(config.parse(GOOD).model_dump_json()) == config.parse(GOOD)
+
+
+def test_weights_are_fractions():
+    """A tenth of a percent is a weight, and a whole one stays whole."""
+    listed = production(
+        steps="[{ weight_pct = 0.1, bake_s = 120 }, { weight_pct = 10, bake_s = 120 }]"
+    ).listed_steps()
+    assert [step.weight_pct for step in listed] == [0.1, 10]
+    assert isinstance(listed[1].weight_pct, int)
+
+
+@pytest.mark.parametrize(
+    ("lines", "steps", "line"),
+    [
+        (["find_pct = 0.4"], '"auto"', "environments.production: expected `find_pct` of at least `error_floor_pct`, found 0.4 and 0.5: a smaller difference never rolls back"),
+        (["within_s = 359"], '"auto"', "environments.production: expected `within_s` of at least 360 (`settle_s` and four minutes), found 359: a shorter search ends before a minute of it can be judged"),
+        (["within_s = 30"], '"auto"', "environments.production.within_s: found `30`, expected greater than or equal to 60"),
+        ([], '"automatic"', "environments.production.steps: found `automatic`, expected 'auto'"),
+        ([], "7", "environments.production.steps: found `7`, expected a valid list"),
+        ([], "[{ weight_pct = 10, bake_s = 90 }]", "environments.production: expected steps and `final_bake_s` of whole minutes, at least 120 s, found 90: what is worse must be seen in two judged minutes"),
+        (["final_bake_s = 60"], "[{ weight_pct = 10, bake_s = 120 }]", "environments.production: expected steps and `final_bake_s` of whole minutes, at least 120 s, found 60: what is worse must be seen in two judged minutes"),
+        ([], "[{ weight_pct = 0.25, bake_s = 120 }]", "environments.production.steps[0]: expected `weight_pct` with one decimal at most, found 0.25"),
+        (["min_canary_invocations = 50"], '"auto"', 'environments.production.min_canary_invocations: remove it: steps = "auto" says what the calls that come can show'),
+        (['on_low_traffic = "pause"'], '"auto"', 'environments.production.on_low_traffic: remove it: want of calls never pauses; steps = "auto" goes by last week\'s traffic'),
+        (["max_extend_s = 600"], '"auto"', 'environments.production.max_extend_s: remove it: a step is over after its judged minutes, and each has a longest time'),
+        (["probe_every_s = 60"], '"auto"', "environments.production.probe_every_s: write sample_every_s: a probe proves nothing, and smoke/sample.toml is sent instead"),
+    ],
+)  # fmt: skip
+def test_steps_that_prove_nothing_are_refused(lines, steps, line):
+    """What can never be judged, and each key of an earlier release, is one line that says what to write."""
+    with pytest.raises(DeployerError) as caught:
+        production(*lines, steps=steps)
+    assert caught.value.found == line
 
 
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (("weight_pct = 10", "weight_pct = 0"), "environments.production.steps[0].weight_pct: found `0`, expected greater than or equal to 1"),
-        (("weight_pct = 50", "weight_pct = 100"), "environments.production.steps[1].weight_pct: found `100`, expected less than or equal to 99"),
+        (("weight_pct = 10", "weight_pct = 0"), "environments.production.steps[0].weight_pct: found `0`, expected greater than or equal to 0.1"),
+        (("weight_pct = 50", "weight_pct = 100"), "environments.production.steps[1].weight_pct: found `100`, expected less than or equal to 99.9"),
         (("weight_pct = 10", "weight_pct = 50"), "environments.production: expected steps with increasing `weight_pct`, found [50, 50]"),
         (("bake_s = 300", "bake_s = 59"), "environments.production.steps[0].bake_s: found `59`, expected greater than or equal to 60"),
         (("bake_s = 300", 'bake_s = "5 min"'), "environments.production.steps[0].bake_s: found `5 min`, expected a valid integer"),
@@ -58,7 +112,6 @@ def test_a_good_file_becomes_a_plan():
         (("[function]", '[accounts]\nregistry = "111"\nstaging = "222222222222"\nproduction = "333333333333"\n[function]'), "accounts.registry: found `111`, expected text like ^[0-9]{12}$"),
         (("[function]", '[accounts]\nproducer = "111111111111"\n[function]'), "accounts.producer: unknown key, expected one of the documented keys of that table"),
         (("final_bake_s = 120", "final_bake = 120"), "environments.production.final_bake: unknown key, expected one of the documented keys of that table"),
-        (("final_bake_s = 120", 'on_low_traffic = "ignore"'), "environments.production.on_low_traffic: found `ignore`, expected 'pause', 'promote' or 'fail'"),
         (("final_bake_s = 120", "on_no_data = 'rollback'"), "environments.production.on_no_data: unknown key, expected one of the documented keys of that table"),
         (("final_bake_s = 120", "alpha = 0.5"), "environments.production.alpha: found `0.5`, expected less than 0.5"),
         (("final_bake_s = 120", "alpha = 0.0"), "environments.production.alpha: found `0.0`, expected greater than 0"),
@@ -133,9 +186,9 @@ def test_an_unknown_environment_is_a_usage_error():
 
 def test_the_gate_gets_its_settings():
     """What the comparison judges by comes from deploy.toml, and a slower canary is a failure `on_slow` decides about."""
-    text = GOOD + 'alpha = 0.02\nerror_floor_pct = 1.5\nmin_canary_invocations = 7\non_slow = "off"\n'
+    text = GOOD + 'alpha = 0.02\nerror_floor_pct = 1.5\non_slow = "off"\n'
     settings = config.parse(text).environment("production").gate_settings()
-    assert (settings.alpha, settings.floor_pct, settings.min_canary_invocations) == (0.02, 1.5, 7)
+    assert (settings.alpha, settings.floor_pct) == (0.02, 1.5)
     assert not settings.compare_slow
 
 

@@ -5,7 +5,6 @@ Every error names the file, the key, the value found and the values allowed.
 
 from __future__ import annotations
 
-import itertools
 import re
 import tomllib
 from pathlib import Path
@@ -15,14 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from deployer.accounts import Accounts
 from deployer.errors import DeployerError, Exit
-from deployer.model import MAX_STEPS, GateSettings, OnSlow, RolloutPlan, Step
+from deployer.model import GateSettings, OnSlow, RolloutPlan, Step
+from deployer.steps import LEAST_BAKE_S, LONGEST_BAKE_S, Steps, check_listed, plain
 from deployer.validation import Parameters, Variables, describe, refused
 
 ALIAS = "live"
-# A GitHub job ends after six hours. One GetMetricData gives the minutes of about a week.
-RUNNER_BAKE_S = 6 * 3600
-LONGEST_BAKE_S = 7 * 86400
-LAST_PCT = 95  # of the last place: the stable version keeps the rest as a control
+RUNNER_BAKE_S = 6 * 3600  # a GitHub job ends after six hours
 _ALARM_ARN = re.compile(r"^arn:[a-z-]+:cloudwatch:([a-z0-9-]+):\d{12}:alarm:(.+)$")
 
 Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
@@ -85,23 +82,16 @@ class Prune(_Section):
     keep_images: Annotated[int, Field(ge=1, le=1000)] = 20
 
 
-class StepSettings(_Section):
-    """One step of a rollout: the canary's share of traffic, and how long it is watched there."""
-
-    weight_pct: Annotated[int, Field(ge=1, le=99)]
-    bake_s: Annotated[int, Field(ge=60, le=LONGEST_BAKE_S)]
-
-
 class Environment(_Section):
     """How a release reaches one environment; no steps means all at once."""
 
-    steps: Annotated[list[StepSettings], Field(max_length=MAX_STEPS - 1)] = []
-    final_bake_s: Annotated[int, Field(ge=0, le=LONGEST_BAKE_S)] = 0
-    max_extend_s: Annotated[int, Field(ge=0, le=21600)] = 600
+    steps: Steps = []
+    find_pct: Annotated[float, Field(gt=0, le=50)] = 2.0
+    within_s: Annotated[int, Field(ge=60, le=RUNNER_BAKE_S)] = 1800
+    final_bake_s: Annotated[int, Field(ge=0, le=LONGEST_BAKE_S)] = 600
     max_pause_s: Annotated[int, Field(ge=60, le=86400)] = 3600
     mode: Literal["act", "observe"] = "act"
     driver: Literal["runner", "durable", "codedeploy"] = "runner"
-    on_low_traffic: Literal["pause", "promote", "fail"] = "pause"
     errors_from: Literal["lambda", "app"] = "lambda"
     on_slow: Literal["pause", "rollback", "off"] = "pause"
     on_cancel: Literal["rollback", "hold"] = "rollback"
@@ -109,41 +99,54 @@ class Environment(_Section):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
     error_floor_pct: Annotated[float, Field(gt=0, le=100)] = 0.5
     max_error_pct: Annotated[float, Field(gt=0, le=100)] = 1.0
-    min_canary_invocations: Annotated[int, Field(ge=1)] = 50
     slow_ms: Annotated[int, Field(ge=0)] = 0  # 0 is the stable version's own median
-    probe_every_s: Annotated[int, Field(ge=0, le=3600)] = 0  # 0 sends none
+    sample_every_s: Annotated[int, Field(ge=0, le=3600)] = 0  # 0 sends none
     settle_s: Annotated[int, Field(ge=0, le=900)] = 120
     alarms: list[Annotated[str, Field(min_length=1, max_length=255)]] = []
     variables: Variables = {}  # of this environment only; they win
     parameters: Parameters = {}
 
     @model_validator(mode="after")
-    def _steps_increase(self) -> Self:
-        weights = [step.weight_pct for step in self.steps]
-        if any(later <= earlier for earlier, later in itertools.pairwise(weights)):
-            raise ValueError(f"steps with increasing `weight_pct`, found {weights}")
+    def _steps_can_be_judged(self) -> Self:
+        check_listed(self.listed_steps(), self.final_bake_s, is_judged=self.driver != "codedeploy")
         return self
 
     @model_validator(mode="after")
-    def _steps_hold_a_closed_minute(self) -> Self:
-        # Up to a minute until the next one begins, the minute itself, and the time its numbers settle in.
-        least = self.settle_s + 120
-        shortest = min((step.bake_s for step in self.steps), default=least)
-        if self.driver != "codedeploy" and shortest < least:  # CodeDeploy judges no minutes
+    def _search_can_find(self) -> Self:
+        if self.steps != "auto":
+            return self
+        if self.find_pct < self.error_floor_pct:
             raise ValueError(
-                f"steps with `bake_s` of at least {least} (`settle_s` and two minutes), found {shortest}: "
-                "a shorter one ends before a minute of it can be judged"
+                f"`find_pct` of at least `error_floor_pct`, found {self.find_pct:g} and "
+                f"{self.error_floor_pct:g}: a smaller difference never rolls back"
+            )
+        least = self.settle_s + 120 + LEAST_BAKE_S
+        if self.within_s < least:
+            raise ValueError(
+                f"`within_s` of at least {least} (`settle_s` and four minutes), found {self.within_s}: "
+                "a shorter search ends before a minute of it can be judged"
             )
         return self
 
     @model_validator(mode="after")
     def _somebody_waits_that_long(self) -> Self:
-        longest = max([*(step.bake_s for step in self.steps), self.final_bake_s])
+        longest = max([*(step.bake_s for step in self.listed_steps()), self.final_bake_s])
         if self.driver == "runner" and longest > RUNNER_BAKE_S:
             raise ValueError(
                 f'bakes of at most {RUNNER_BAKE_S} s, or `driver = "durable"`, found {longest} s'
             )
         return self
+
+    @property
+    def is_shared(self) -> bool:
+        """Tell whether a rollout has steps, in which both versions serve."""
+        return bool(self.steps)
+
+    def listed_steps(self) -> tuple[Step, ...]:
+        """Return the steps as the file lists them; none for `auto` and for all at once."""
+        if self.steps == "auto":
+            return ()
+        return tuple(Step(plain(step.weight_pct), step.bake_s) for step in self.steps)
 
     def alarm_names(self) -> tuple[str, ...]:
         """Return the names of the alarms, also of those given by ARN."""
@@ -155,23 +158,29 @@ class Environment(_Section):
             alpha=self.alpha,
             floor_pct=self.error_floor_pct,
             compare_slow=self.on_slow != "off",
-            min_canary_invocations=self.min_canary_invocations,
             settle_s=self.settle_s,
             slo_error_pct=self.max_error_pct,
         )
 
-    def rollout_plan(self, rollout_id: str, target: str) -> RolloutPlan:
-        """Return the pure plan `canary.decide` follows; in its last place the stable version is a control."""
-        steps = tuple(Step(s.weight_pct, s.bake_s) for s in self.steps)
-        has_last = bool(steps) and steps[-1].weight_pct < LAST_PCT and self.driver != "codedeploy"
-        last = [Step(LAST_PCT, self.final_bake_s)] if has_last and self.final_bake_s else []
+    def rollout_plan(
+        self,
+        rollout_id: str,
+        target: str,
+        places: tuple[Step, ...],
+        *,
+        armed_s: int = 3600,
+        proves: bool = True,
+    ) -> RolloutPlan:
+        """Return the plan `canary.decide` follows, with these places (`judge.planned`)."""
         return RolloutPlan(
             id=rollout_id,
             target=target,
-            steps=(*steps, *last),
+            steps=places,
             max_pause_s=self.max_pause_s,
             on_slow=OnSlow(self.on_slow),
             only_observes=self.mode == "observe",
+            armed_s=armed_s,
+            proves=proves,
         )
 
 

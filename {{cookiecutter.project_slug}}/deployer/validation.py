@@ -46,6 +46,15 @@ Variables = dict[VariableName, Value]
 Parameters = dict[ParameterName, Value]
 
 
+# What a key of an earlier release became.
+REPLACED = {
+    "min_canary_invocations": 'remove it: steps = "auto" says what the calls that come can show',
+    "on_low_traffic": 'remove it: want of calls never pauses; steps = "auto" goes by last week\'s traffic',
+    "max_extend_s": "remove it: a step is over after its judged minutes, and each has a longest time",
+    "probe_every_s": "write sample_every_s: a probe proves nothing, and smoke/sample.toml is sent instead",
+}
+
+
 def refused(name: str, problems: Sequence[str]) -> DeployerError:
     """Return the error (exit 2) about a file that holds values which cannot be used, one line each."""
     return DeployerError(
@@ -58,7 +67,9 @@ def refused(name: str, problems: Sequence[str]) -> DeployerError:
 
 def located(detail: ErrorDetails) -> str:
     """Return the key as people write it, e.g. `environments.production.steps[0].bake_s`."""
-    return re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in detail["loc"]))
+    parts = [str(part) for part in detail["loc"]]
+    # What is in brackets tells two kinds of a value apart, and is no key.
+    return re.sub(r"\.(\d+)", r"[\1]", ".".join(part for part in parts if not part.startswith("(")))
 
 
 def describe(detail: ErrorDetails) -> str:
@@ -71,6 +82,8 @@ def describe(detail: ErrorDetails) -> str:
             return f"{key}: missing, expected a value"
         case "extra_forbidden" if len(detail["loc"]) == 1 and isinstance(found, dict):
             return f"{key}: unknown table; {_replacement(found)}"
+        case "extra_forbidden" if str(detail["loc"][-1]) in REPLACED:
+            return f"{key}: {REPLACED[str(detail['loc'][-1])]}"
         case "extra_forbidden":
             return f"{key}: unknown key, expected one of the documented keys of that table"
         case "literal_error":

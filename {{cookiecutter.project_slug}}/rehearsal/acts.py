@@ -140,7 +140,7 @@ def killed_release(stage: Stage) -> Act:
 def _kill_half_way(scene: Scene) -> None:
     """Start a rollout, kill its process in the middle of the second step (or of the only one)."""
     clock = scene.stage.clock
-    steps = scene.stage.config.environment(ENVIRONMENT).steps
+    steps = scene.stage.config.environment(ENVIRONMENT).listed_steps()
     step = steps[min(1, len(steps) - 1)]
     with scene.driven() as driver:
         scene.until(lambda: scene.weight_pct() == step.weight_pct, driver)

@@ -76,7 +76,7 @@ def outage_on_both(stage: Stage) -> Act:
 
 def _outage(scene: Scene) -> str:
     """Let the outage happen in the last step, where both versions have most to lose."""
-    clock, last = scene.stage.clock, scene.stage.config.environment(ENVIRONMENT).steps[-1]
+    clock, last = scene.stage.clock, scene.stage.config.environment(ENVIRONMENT).listed_steps()[-1]
     s3 = scene.stage.client("s3")
     with scene.driven() as driver:
         if scene.until(lambda: scene.weight_pct() == last.weight_pct, driver):

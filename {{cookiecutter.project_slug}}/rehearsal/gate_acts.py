@@ -36,7 +36,7 @@ def aws_away(stage: Stage) -> Act:
 def _away(scene: Scene, refused: list[int]) -> str:
     """Let AWS be away in the middle of the first step."""
     stage = scene.stage
-    first = stage.config.environment(ENVIRONMENT).steps[0]
+    first = stage.config.environment(ENVIRONMENT).listed_steps()[0]
     with scene.driven() as driver:
         if scene.until(lambda: scene.weight_pct() == first.weight_pct, driver):
             stage.clock.sleep(MINUTE_S)

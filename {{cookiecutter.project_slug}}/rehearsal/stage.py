@@ -26,7 +26,7 @@ from rehearsal.faults import copy_sources, handler_file
 from rehearsal.jobs import Jobs
 from rehearsal.ledger import week_before
 from rehearsal.product import Product
-from rehearsal.settings import COMMON, described
+from rehearsal.settings import COMMON, PLAYED, adapted, described
 from rehearsal.traffic import CALLS, Target
 from rehearsal.view import View
 from testbed import smoke_tests
@@ -170,6 +170,7 @@ def set_up(options: Options, view: View) -> Iterator[Stage]:
         # In the folder of the local AWS, so that its watchdog removes it even when this process is killed.
         sources = copy_sources(Path.cwd(), local_aws.state.resolve() / "sources")
         _use_architecture(sources / "deploy.toml", architecture())
+        _list_steps(sources / "deploy.toml", own)
         config = load(sources / "deploy.toml")
         if docker is None:
             template = sources / "infra" / "service.yaml"
@@ -182,6 +183,8 @@ def set_up(options: Options, view: View) -> Iterator[Stage]:
         view.say(f"local AWS at {local_aws.endpoint}, log in {_shown(local_aws.log_path)}")
         view.say(f"one minute of a release takes {60 / speed:.1f} s: compressed {speed:g} times")
         stage.tell(f"changed in the rehearsal's copy of deploy.toml: {described(COMMON)}")
+        if own.environment(ENVIRONMENT).steps == "auto":
+            stage.tell(f'steps = "auto" would take half an hour; played is {described({"steps": PLAYED})}')
         if own.function.architecture != config.function.architecture:
             stage.tell(
                 f"architecture {config.function.architecture}, this machine's, "
@@ -219,6 +222,13 @@ def _use_architecture(settings: Path, name: str) -> None:
     settings.write_text(changed, encoding="utf-8")
 
 
+def _list_steps(settings: Path, config: Config) -> None:
+    """Write steps into a copy of deploy.toml whose steps are decided by last week's traffic."""
+    if config.environment(ENVIRONMENT).steps == "auto":
+        text = settings.read_text(encoding="utf-8")
+        settings.write_text(adapted(text, ENVIRONMENT, {"steps": PLAYED}), encoding="utf-8")
+
+
 def chosen_speed(config: Config) -> float:
     """Return a speed at which the steps of deploy.toml take about twenty seconds.
 
@@ -231,7 +241,8 @@ def chosen_speed(config: Config) -> float:
             found="found no steps in deploy.toml's [environments.production]",
             hint="add a step, e.g. steps = [{ weight_pct = 10, bake_s = 300 }]",
         )
-    planned_s = sum(step.bake_s for step in production.steps) + production.final_bake_s
+    bakes = [step.bake_s for step in production.listed_steps()] or [int(step["bake_s"]) for step in PLAYED]
+    planned_s = sum(bakes) + production.final_bake_s
     return round(min(max(planned_s / RELEASE_REAL_S, UNHURRIED), FASTEST))
 
 

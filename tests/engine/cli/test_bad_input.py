@@ -32,8 +32,8 @@ def refusal(line: str) -> str:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        pytest.param("steps = [{ weight_pct = 10, bake_s = 239 }]", "`bake_s` of at least 240", id="bake too short to judge"),
-        pytest.param("settle_s = 300\nsteps = [{ weight_pct = 10, bake_s = 300 }]", "`bake_s` of at least 420", id="bake shorter than metrics need"),
+        pytest.param("steps = [{ weight_pct = 10, bake_s = 90 }]", "whole minutes, at least 120 s", id="bake of a minute and a half"),
+        pytest.param('settle_s = 300\nsteps = "auto"\nwithin_s = 500', "`within_s` of at least 540", id="search shorter than metrics need"),
         pytest.param('alarms = ["arn:aws:cloudwatch:us-east-1:123456789012:alarm:mine"]', "alarms of region eu-west-1", id="alarm of another region"),
         pytest.param("alpha = 0.0", "alpha", id="alpha of zero"),
         pytest.param("alpha = 0.5", "alpha", id="alpha of a half"),

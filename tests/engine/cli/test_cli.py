@@ -249,14 +249,6 @@ def test_a_rollout_without_a_probe_is_refused(deploy, capsys, content, words):
     assert deploy.aws.calls == []
 
 
-def test_probes_send_the_owners_event(deploy):
-    """With `probe_every_s` both versions get the event of smoke/probe.json."""
-    given_settings(Path.cwd(), SETTINGS + "probe_every_s = 60\n")
-    assert deploy("rollout", "start") == Exit.DONE
-    assert len(deploy.aws.events) > 10
-    assert all(event == PROBE for event in deploy.aws.events)
-
-
 @pytest.mark.parametrize(
     ("version", "words"),
     [("$LATEST", "`$LATEST` cannot be rolled out"), ("99", "reading version 99: not found")],

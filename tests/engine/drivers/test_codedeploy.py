@@ -29,7 +29,7 @@ NAME = "image-resizer-production"
 ALARMS = (f"{NAME}-errors",)
 
 
-def environment(*steps: tuple[int, int], **settings: object) -> Environment:
+def environment(*steps: tuple[float, int], **settings: object) -> Environment:
     """Return settings with those steps (weight_pct, bake_s)."""
     listed = [{"weight_pct": weight_pct, "bake_s": bake_s} for weight_pct, bake_s in steps]
     return Environment.model_validate({"driver": "codedeploy", "steps": listed, **settings})
@@ -37,7 +37,7 @@ def environment(*steps: tuple[int, int], **settings: object) -> Environment:
 
 def translated(settings: Environment, alarms: tuple[str, ...] = ALARMS) -> Deployment:
     """Translate the plan those settings make for version 42."""
-    plan = settings.rollout_plan("77.1", "42")
+    plan = settings.rollout_plan("77.1", "42", settings.listed_steps())
     return codedeploy.translate(NAME, settings, plan, Routing("41"), alarms)
 
 
@@ -123,9 +123,19 @@ def test_request():
             id="a comparison of durations",
         ),
         pytest.param(
-            environment((10, 300), on_low_traffic="fail"),
-            'on_low_traffic = "fail": it does not compare versions, expected "promote"',
-            id="waiting for data",
+            environment((10, 300), sample_every_s=60),
+            "sample_every_s = 60: it does not compare versions, expected 0",
+            id="sampling",
+        ),
+        pytest.param(
+            Environment(driver="codedeploy", steps="auto"),
+            'steps = "auto": its steps end by the clock, expected [{ weight_pct = 10, bake_s = 300 }]',
+            id="steps from traffic",
+        ),
+        pytest.param(
+            environment((2.6, 300)),
+            "weight_pct = 2.6: it shifts whole percentages, expected 3",
+            id="a fraction",
         ),
     ],
 )  # fmt: skip
@@ -141,7 +151,7 @@ def test_refused(settings: Environment, sentence: str):
 def test_longest_bake():
     """CodeDeploy waits 48 hours between the first and the last shift, and not a minute more."""
     settings = environment((10, 300))
-    plan = settings.rollout_plan("77.1", "42")
+    plan = settings.rollout_plan("77.1", "42", settings.listed_steps())
     step = plan.steps[0]
 
     def sentences(bake_s: int) -> list[str]:
@@ -164,7 +174,7 @@ def test_all_refusals_at_once():
 
 def test_settings_that_switch_the_comparison_off():
     """Settings that say there is no comparison are no reason to refuse."""
-    settings = environment((10, 300), on_slow="off", on_low_traffic="promote", max_extend_s=0, slow_ms=0)
+    settings = environment((10, 300), on_slow="off", sample_every_s=0, slow_ms=0)
     assert translated(settings).target == "42"
 
 

@@ -28,7 +28,7 @@ from deployer.config import Config, parse
 from deployer.drivers import durable, handover, package
 from deployer.drivers.handover import Handover
 from deployer.errors import DeployerError, Exit
-from deployer.model import AlarmState, RolloutState
+from deployer.model import AlarmState, RolloutState, Step
 from deployer.rollout import run as rollout
 from deployer.rollout.gate import gate_for
 from engine.around import given_settings
@@ -73,18 +73,23 @@ class RunnerClock:
         raise AssertionError(f"slept {seconds} s")
 
 
+PLACES = (Step(10, 300), Step(50, 3600), Step(95, 300))  # of SETTINGS, with the traffic of a FakeAws
+
+
 def begun(aws: FakeAws, clock: Clock) -> FakeAws:
     """Return the fake with the first step taken, as `rollout start` leaves it."""
     settings = parse(SETTINGS).environment("production")
     gate = gate_for(settings, ("errors",))
-    rollout.begin(aws, rollout.Rollout(settings.rollout_plan("77.1", "42"), gate, lambda _: None), clock)
+    rollout.begin(
+        aws, rollout.Rollout(settings.rollout_plan("77.1", "42", PLACES), gate, lambda _: None), clock
+    )
     return aws
 
 
 def handed(**changes: object) -> Handover:
     """Return what `rollout start` hands over."""
     values = {
-        "settings": parse(SETTINGS).model_dump_json(), "environment": "production", "rollout_id": "77.1", "version": "42", "alarms": ("errors",),
+        "settings": parse(SETTINGS).model_dump_json(), "environment": "production", "rollout_id": "77.1", "version": "42", "alarms": ("errors",), "places": PLACES,
     }  # fmt: skip
     return Handover(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -202,7 +207,7 @@ class TestLook:
         gate = gate_for(settings, ("errors",))
         aws.clock = clock
         begun(aws, clock)
-        plan = replace(settings.rollout_plan("77.1", "42"), is_begun=True)
+        plan = replace(settings.rollout_plan("77.1", "42", PLACES), is_begun=True)
         clock.time += 1
         return durable.Drive(
             aws, plan, gate, clock, lambda _: None, lambda *_: None, lambda: None, poll_s  # type: ignore[arg-type]
@@ -444,7 +449,11 @@ class TestCommands:
         ((name, made),) = aws.started
         assert name == "image-resizer-production-rollout"
         assert (made.environment, made.version, made.alarms) == ("production", "42", ("errors",))
-        assert Config.model_validate_json(made.settings).environment("production").steps[1].bake_s == 3600
+        assert (
+            Config.model_validate_json(made.settings).environment("production").listed_steps()[1].bake_s
+            == 3600
+        )
+        assert Handover.parse(made.event()).places == PLACES
         assert [write.weight_pct for write in aws.writes] == [10]
         assert clock.slept == 0
 
@@ -477,13 +486,13 @@ class TestCommands:
         assert aws.started == []
         assert aws.stable == "42"
 
-    def test_probes(self, command, capsys):
-        """Probes need a process that stays: refused before any call."""
+    def test_samples(self, command, capsys):
+        """Samples need a process that stays: refused before any call."""
         aws = HandedAws().given_durable()
-        settings = SETTINGS.replace("final_bake_s = 300", "probe_every_s = 60")
+        settings = SETTINGS.replace("final_bake_s = 300", "sample_every_s = 60")
         assert command(aws, "start", settings=settings) == Exit.REFUSED
         assert aws.calls == []
-        assert "the durable driver cannot probe" in capsys.readouterr().err
+        assert "the durable driver cannot send samples" in capsys.readouterr().err
 
 
 class TestCalls:

@@ -11,8 +11,9 @@ from deployer.canary.decision import SetWeight
 from deployer.canary.moves import write_for
 from deployer.judge.counts import Block
 from deployer.model import AlarmState, Ends, GateSettings, Outcome, RolloutPlan, Step
-from deployer.rollout.gate import Gate, Probe
-from engine.around import PROBE
+from deployer.rollout.gate import Gate
+from deployer.rollout.sample import Sample
+from deployer.rollout.sampling import Sampler
 from engine.fakes import FakeAws, Traffic, VirtualClock
 
 PLAN = RolloutPlan(id="7f3a", target="42", steps=(Step(10, 300), Step(50, 300), Step(95, 300)))
@@ -121,10 +122,16 @@ def test_alarms_that_cannot_be_read_are_an_error(clock):
         look(Gate(SETTINGS, ("errors",)), aws, clock)
 
 
-def test_probes_are_a_stratum_of_their_own(clock):
-    """With hardly any traffic, calls of our own to both versions are what is compared, one pair per interval."""
+def sampling(every_s: int) -> Gate:
+    """Return a gate that sends a sample that often."""
+    sample = Sample(event={"a": "real event"}, answer={"resized": []})
+    return Gate(SETTINGS, ("errors",), sampler=Sampler(every_s, sample, {}, lambda _: None))
+
+
+def test_samples_are_a_stratum_of_their_own(clock):
+    """With hardly any traffic, work of our own by both versions is what is compared, one pair per interval."""
     aws = begun(clock, traffic=Traffic(per_minute=0))
-    gate = Gate(SETTINGS, ("errors",), probe=Probe(60, PROBE))
+    gate = sampling(60)
     for _ in range(40):
         clock.sleep(15)
         found = look(gate, aws, clock)
@@ -132,9 +139,9 @@ def test_probes_are_a_stratum_of_their_own(clock):
     assert outcomes(found) == [Outcome.PASS]
 
 
-def test_a_tick_with_probes_stays_within_six_calls(clock):
-    """GetAlias, DescribeAlarms, one GetMetricData, two probes and a write: never both probes and the hour before."""
-    aws, gate = begun(clock), Gate(SETTINGS, ("errors",), probe=Probe(15, PROBE))
+def test_a_tick_with_samples_stays_within_six_calls(clock):
+    """GetAlias, DescribeAlarms, one GetMetricData, two samples and a write: never samples and the hour before."""
+    aws, gate = begun(clock), sampling(15)
     for _ in range(4):
         before = len(aws.calls)
         look(gate, aws, clock)
@@ -158,8 +165,8 @@ def test_errors_of_the_canary_are_judged_by_last_week(clock, week, is_failed):
 
 
 def test_a_week_that_came_late_costs_no_seventh_call(clock):
-    """While the week before could not be read no probe is sent; the tick that reads it has six calls at most."""
-    aws, gate = begun(clock), Gate(SETTINGS, ("errors",), probe=Probe(15, PROBE))
+    """While the week before could not be read no sample is sent; the tick that reads it has six calls at most."""
+    aws, gate = begun(clock), sampling(15)
     aws.given_failure(4, Unavailable("throttled"))  # after GetAlias, DescribeAlarms and the hour
     assert outcomes(look(gate, aws, clock)) == [Outcome.UNMEASURABLE]
     clock.sleep(15)

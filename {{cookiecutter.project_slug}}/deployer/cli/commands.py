@@ -9,12 +9,12 @@ from deployer.aws.client import Aws, reach
 from deployer.aws.errors import NotFound
 from deployer.aws.registry import require_pullable
 from deployer.aws.stack import stack_of
+from deployer.cli import outlook
 from deployer.context import Context
 from deployer.drivers import codedeploy, costs
 from deployer.errors import DeployerError, Exit
 from deployer.judge import estimate as estimates
-from deployer.judge.dispersion import dispersion
-from deployer.model import AliasState
+from deployer.judge.planned import Outlook, rollout_plan
 from deployer.release import plan as plans
 from deployer.release import sources
 from deployer.release.apply import Release, apply, observe
@@ -42,28 +42,25 @@ def plan(context: Context, image_uri: str | None) -> Exit:
     text = report.describe_plan(plans.make(wanted, observed))
     text += f"\n\n{samples.outlook(samples.load(context.root))}"
     if observed.alias is not None:
-        text += f"\n{_outlook(context, aws, observed.alias)}"
+        text += f"\n{_outlook(context, aws)}"
     context.output.say(text)
     context.output.summarize(f"### Plan for `{aws.function_name}`\n\n```\n{text}\n```\n")
     return Exit.DONE
 
 
-def _outlook(context: Context, aws: Aws, alias: AliasState) -> str:
-    """Say what the steps can prove with last week's traffic, and what they cost; two GetMetricData."""
+def _outlook(context: Context, aws: Aws) -> str:
+    """Say what the steps can prove with last week's traffic, and what they cost; one GetMetricData."""
     settings = context.config.environment(context.environment)
+    if not settings.is_shared:
+        return outlook.NOTHING_SHARED
     now = context.clock.now()
-    calls, error_rate = aws.metrics().week(alias.routing.stable, now)
-    rollout_plan = settings.rollout_plan("plan", "next")
-    gate = settings.gate_settings()
-    runs = dispersion(
-        aws.metrics().history(now).blocks, exposure_min=rollout_plan.exposure_min, attempts=gate.attempts
-    )
-    found = estimates.estimate(rollout_plan, gate, calls, error_rate, runs)
-    lines = [estimates.describe_estimate(found)]
-    if rollout_plan.steps:
-        lines.append(costs.describe(settings.driver, found.shortest_s))
+    week = aws.metrics().history(now)
+    found = estimates.estimate(settings, Outlook.of(week, now, settings.gate_settings().attempts))
+    lasts_s = estimates.duration_s(found, settings.driver)
+    lines = [outlook.describe(settings, found), costs.describe(settings.driver, lasts_s)]
     if settings.driver == "codedeploy":
-        problems = codedeploy.refusals(settings, rollout_plan, watched_alarms(context, aws))
+        made = rollout_plan(settings, "plan", "next", found.places)
+        problems = codedeploy.refusals(settings, made, watched_alarms(context, aws))
         lines += [f"refused    {problem}" for problem in problems]
     return "\n".join(lines)
 

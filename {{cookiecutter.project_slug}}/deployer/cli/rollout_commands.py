@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 from deployer import github
 from deployer.aws import provisioned
-from deployer.aws.client import Aws, reach
+from deployer.aws.client import reach
 from deployer.canary.decision import Done, Promote, Refuse, Rollback, Tick, Wait
-from deployer.canary.moves import Wish, no_rollout
+from deployer.canary.moves import Wish
+from deployer.cli import planning
 from deployer.config import Environment
 from deployer.context import Context
 from deployer.drivers import start as driver_commands
@@ -20,6 +21,7 @@ from deployer.rollout import run as rollout
 from deployer.rollout import sample as samples
 from deployer.rollout.alarms import watched_alarms
 from deployer.rollout.gate import gate_for
+from deployer.rollout.sampling import Sampler
 from deployer.rollout.signals import Stop, signals_to
 from deployer.rollout.surroundings import Surroundings, after_write
 from deployer.rollout.way_back import Patience, roll_back
@@ -51,18 +53,15 @@ def start(context: Context, how: Start) -> Exit:
     aws = reach(context)
     settings = context.config.environment(context.environment)
     driver_commands.check_durable(context)
-    probe = samples.load_probe(context.root)
+    probe, sample = samples.load_probe(context.root), samples.load(context.root)
     rollout_id = github.rollout_id(context.output.environ)
     target = how.version or aws.newest_version()
-    plan = replace(
-        settings.rollout_plan(rollout_id, target),
-        is_forced=how.force is not None,
-        skip_reason=how.skip_steps or "",
-    )
     around = Surroundings.of(context, aws)
     if _is_left_half_way(aws.alias().marker, rollout_id, target):
         context.output.say(f"rollout    of version {target} was left half-way by this run: going on with it")
         return resume(context, "the same run, again", detach=how.detach)
+    made = planning.planned(context, aws, (rollout_id, target), context.clock.now())
+    plan = replace(made, is_forced=how.force is not None, skip_reason=how.skip_steps or "")
     if not how.detach:
         around.check_credentials(plan)
     alias = _without_other_rollout(around, settings, rollout_id)
@@ -74,6 +73,10 @@ def start(context: Context, how: Start) -> Exit:
         preflight.check_alarms(aws, settings)
         preflight.send_probe(aws, target, probe)
         context.output.say(f"probe      version {target} answers {samples.PROBE}")
+        if is_shared and not plan.proves:
+            context.output.say(planning.before_nothing(plan))
+            said = preflight.try_sample(aws, target, sample, (probe, around.outputs))
+            context.output.say(f"sample     {said}")
     for kind, reason in (("forced", how.force), ("skipped", how.skip_steps)):
         if reason is not None:
             context.output.say(f"{kind:<10} {reason}")
@@ -93,14 +96,14 @@ def resume(context: Context, reason: str, *, detach: bool) -> Exit:
     With `detach` a paused rollout is resumed and left to the process that drives it.
     """
     aws = reach(context)
-    _probe_event(context)  # one that is missing is said before anything is changed
+    _sample(context)  # one that is missing is said before anything is changed
     alias = aws.alias()
     around, marker = Surroundings.of(context, aws), alias.marker
     if marker is not None and marker.state is RolloutState.DONE:
         context.output.say(f"nothing to resume: version {marker.to_version} serves all traffic")
         around.clear()
         return Exit.DONE
-    plan = _running_plan(context, aws)
+    plan = planning.resumed(context, aws)
     around.rearm(plan, alias)
     if marker is not None and marker.state is RolloutState.PAUSE:
         write = rollout.wish(aws, plan, Wish.RESUME, context.clock, reason)
@@ -130,7 +133,8 @@ def _drive(around: Surroundings, plan: RolloutPlan, *, detach: bool) -> Exit:
 def ask(context: Context, wish: Wish, reason: str) -> Exit:
     """Carry out a person's wish with one UpdateAlias; whoever drives the rollout notices by itself."""
     aws = reach(context)
-    write = rollout.wish(aws, _running_plan(context, aws), wish, context.clock, reason)
+    plan = planning.of_the_marker(context, planning.running(aws))
+    write = rollout.wish(aws, plan, wish, context.clock, reason)
     context.output.event(_wish_event(context, wish, write, reason))
     context.output.summarize(report.wish_summary(aws.function_name, wish.value, write, reason))
     after_write(context, aws, write, reason)
@@ -151,15 +155,6 @@ def _wish_event(context: Context, wish: Wish, write: AliasWrite, reason: str) ->
         "weight_pct": write.weight_pct,
         "reason": reason,
     }
-
-
-def _running_plan(context: Context, aws: Aws) -> RolloutPlan:
-    """Return the plan of the rollout on the alias. Raises DeployerError (exit 5) when there is none."""
-    marker = aws.alias().marker
-    if marker is None or not marker.is_active:
-        raise no_rollout(marker)
-    settings = context.config.environment(context.environment)
-    return replace(settings.rollout_plan(marker.id, marker.to_version), is_begun=True)
 
 
 def _is_left_half_way(marker: Marker | None, rollout_id: str, target: str) -> bool:
@@ -210,7 +205,7 @@ def _run(around: Surroundings, made: RolloutPlan, *, detach: bool = False) -> Ex
 
     told = [0.0]
     settings = context.config.environment(context.environment)
-    gate = gate_for(settings, watched_alarms(context, aws), _probe_event(context))
+    gate = gate_for(settings, watched_alarms(context, aws), _sampler(around))
     stop = Stop()
     context.output.say(f"rollout    {made.id} of version {made.target}, watching {', '.join(gate.alarms)}")
     wanted = rollout.Rollout(made, gate, tell, stop, settings.on_cancel == "hold", around.announce)
@@ -241,12 +236,31 @@ def _run(around: Surroundings, made: RolloutPlan, *, detach: bool = False) -> Ex
             raise DeployerError("the rollout was refused", found=reason, hint=hint, exit_code=Exit.REFUSED)
         case Promote() | Done():
             context.output.say_decision(f"done       version {made.target} serves all traffic")
+            if made.steps and not made.proves and settings.driver != "codedeploy":
+                context.output.say_decision(planning.after_nothing(made, last))
         case _:
             context.output.say("detached   `deployer rollout resume` goes on from here")
     return Exit.DONE
 
 
-def _probe_event(context: Context) -> object:
-    """Return the owner's harmless event where the settings send probes. Raises DeployerError (exit 2)."""
-    settings = context.config.environment(context.environment)
-    return samples.load_probe(context.root) if settings.probe_every_s else None
+def _sampler(around: Surroundings) -> Sampler | None:
+    """Return what sends the owner's sample at intervals, where the settings ask for it."""
+    sample = _sample(around.context)
+    say = around.context.output.say
+    every_s = around.context.config.environment(around.context.environment).sample_every_s
+    return Sampler(every_s, sample, around.outputs, say) if sample is not None else None
+
+
+def _sample(context: Context) -> samples.Sample | None:
+    """Return the sample that the settings send at intervals. Raises DeployerError (exit 2) without one."""
+    if not context.config.environment(context.environment).sample_every_s:
+        return None
+    found = samples.load(context.root)
+    if found is None:
+        raise DeployerError(
+            f"there is no `{samples.SAMPLE}` to send at intervals",
+            found="found sample_every_s in deploy.toml, expected a real sample as data",
+            hint="write one (docs/your-own-function.md, section What it must do), or sample_every_s = 0",
+            exit_code=Exit.USAGE,
+        )
+    return found

@@ -16,7 +16,7 @@ from typing import Any
 
 from deployer.config import ALIAS, Environment
 from deployer.errors import DeployerError, Exit
-from deployer.model import RolloutPlan, Routing, Step
+from deployer.model import Ends, RolloutPlan, Routing, Step
 
 # Source: https://docs.aws.amazon.com/codedeploy/latest/userguide/limits.html
 MAX_SHIFT_MIN = 2880
@@ -29,12 +29,10 @@ _COMPARISON: Mapping[str, Any] = {
     "error_floor_pct": None,
     "errors_from": "lambda",
     "max_error_pct": None,
-    "min_canary_invocations": None,
     "settle_s": None,
     "slow_ms": 0,
     "on_slow": "off",
-    "on_low_traffic": "promote",
-    "max_extend_s": 0,
+    "sample_every_s": 0,
 }
 
 
@@ -135,8 +133,21 @@ def translate(
 
 def refusals(settings: Environment, plan: RolloutPlan, alarms: tuple[str, ...]) -> Iterator[str]:
     """Yield one sentence for each thing this plan asks for and CodeDeploy cannot do; none means it can."""
-    yield from _about_steps(plan.steps)
-    if settings.final_bake_s:
+    if settings.steps == "auto":
+        yield 'steps = "auto": its steps end by the clock, expected [{ weight_pct = 10, bake_s = 300 }]'
+    else:
+        yield from _about_steps(plan.steps)
+    yield from _about_settings(settings)
+    if plan.is_forced:
+        yield "--force: a deployment stops on an alarm that is red already"
+    if not alarms:
+        yield "no alarm: without one it would promote any version"
+    if len(alarms) > MAX_ALARMS:
+        yield f"{len(alarms)} alarms: a deployment watches at most {MAX_ALARMS}"
+
+
+def _about_settings(settings: Environment) -> Iterator[str]:
+    if settings.final_bake_s and "final_bake_s" in settings.model_fields_set:
         yield f"final_bake_s = {settings.final_bake_s}: it watches nothing after the last shift, expected 0"
     if settings.mode == "observe":
         yield 'mode = "observe": it always acts on its alarms, expected "act"'
@@ -148,12 +159,6 @@ def refusals(settings: Environment, plan: RolloutPlan, alarms: tuple[str, ...]) 
         value = getattr(settings, key)
         if key in settings.model_fields_set and (off is None or value != off):
             yield f"{key} = {json.dumps(value)}: it does not compare versions, {_instead(off)}"
-    if plan.is_forced:
-        yield "--force: a deployment stops on an alarm that is red already"
-    if not alarms:
-        yield "no alarm: without one it would promote any version"
-    if len(alarms) > MAX_ALARMS:
-        yield f"{len(alarms)} alarms: a deployment watches at most {MAX_ALARMS}"
 
 
 def _instead(off: Any) -> str:
@@ -164,12 +169,21 @@ def _about_steps(steps: tuple[Step, ...]) -> Iterator[str]:
     odd = [step.bake_s for step in steps if step.bake_s % 60]
     for bake_s in odd:
         yield f"bake_s = {bake_s}: it waits in whole minutes"
+    for step in steps:
+        if step.weight_pct != int(step.weight_pct):
+            yield f"weight_pct = {step.weight_pct:g}: it shifts whole percentages, expected {_whole(step)}"
+        if step.ends is not Ends.TIME:
+            yield f"a step of {step.weight_pct:g} % that ends by what was seen: it waits for the clock alone"
     total_min = sum(step.bake_s for step in steps) // 60
     if total_min > MAX_SHIFT_MIN:
         yield f"steps of {total_min} min in all: at most {MAX_SHIFT_MIN} min lie between first and last shift"
     if len(steps) > 1 and not _is_linear(steps):
         shares = ", ".join(f"{step.weight_pct} % for {step.bake_s} s" for step in steps)
         yield f"steps {shares}: it knows one share, or equal shares at equal intervals up to 100 %"
+
+
+def _whole(step: Step) -> int:
+    return max(1, round(step.weight_pct))
 
 
 def _is_linear(steps: tuple[Step, ...]) -> bool:

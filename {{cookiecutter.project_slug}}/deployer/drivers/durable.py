@@ -194,7 +194,9 @@ def _next_look(state: State, _attempt: int) -> WaitForConditionDecision:
 def drive_for(handed: Handover, config: Config, aws: Aws, clock: Clock, say: Callable[[str], None]) -> Drive:
     """Return what each look at a rollout that was handed over needs; `say` writes a line to the log."""
     settings = config.environment(handed.environment)
-    plan = settings.rollout_plan(handed.rollout_id, handed.version)
+    plan = settings.rollout_plan(
+        handed.rollout_id, handed.version, handed.places, armed_s=handed.armed_s, proves=handed.proves
+    )
     guard = Guard(aws.cloudwatch, aws.function_name, handed.topic) if handed.topic else None
 
     def publish(subject: str, text: str) -> None:

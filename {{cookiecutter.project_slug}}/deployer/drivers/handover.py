@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from deployer.errors import DeployerError
+from deployer.model import Ends, Step
 
 POLL_S = 60
 HANDLER = "deployer.durable.handler"
@@ -22,8 +23,8 @@ _NAME_LENGTH = 64
 class Handover:
     """One rollout for the durable function to go on with; `poll_s` is the longest wait between two looks.
 
-    A minute: CloudWatch has nothing new to say sooner. `topic` is the ARN the transitions are announced to,
-    empty for none.
+    A minute: CloudWatch has nothing new to say sooner. `places` are those that last week's traffic gave.
+    `topic` is the ARN the transitions are announced to, empty for none.
     """
 
     settings: str
@@ -31,21 +32,25 @@ class Handover:
     rollout_id: str
     version: str
     alarms: tuple[str, ...]
+    places: tuple[Step, ...] = ()
     is_forced: bool = False
+    armed_s: int = 3600
+    proves: bool = True
     topic: str = ""
     poll_s: int = POLL_S
 
     def event(self) -> dict[str, Any]:
         """Return it as the JSON object the function is invoked with."""
-        return {**asdict(self), "alarms": list(self.alarms)}
+        places = [{**asdict(place), "ends": place.ends.value} for place in self.places]
+        return {**asdict(self), "alarms": list(self.alarms), "places": places}
 
     @classmethod
     def parse(cls, event: Mapping[str, Any]) -> Handover:
         """Read the function's event. Raises DeployerError when it is not one."""
         try:
-            values = {**event, "alarms": tuple(event["alarms"])}
-            made = cls(**values)
-        except (KeyError, TypeError) as error:
+            places = tuple(Step(**{**place, "ends": Ends(place["ends"])}) for place in event["places"])
+            made = cls(**{**event, "alarms": tuple(event["alarms"]), "places": places})
+        except (KeyError, TypeError, ValueError) as error:
             raise DeployerError(
                 "the event is not a rollout",
                 found=f"found {error}",

@@ -35,11 +35,11 @@ def deliver(context: Context) -> None:
 def check_durable(context: Context) -> None:
     """Refuse, before any traffic, what only a process that stays can do (exit 5)."""
     settings = context.config.environment(context.environment)
-    if settings.driver == "durable" and settings.probe_every_s:
+    if settings.driver == "durable" and settings.sample_every_s:
         raise DeployerError(
-            "the durable driver cannot probe",
-            found=f"found probe_every_s = {settings.probe_every_s}, which only a runner can keep",
-            hint='probe_every_s = 0, or driver = "runner"',
+            "the durable driver cannot send samples",
+            found=f"found sample_every_s = {settings.sample_every_s}, which only a runner can keep",
+            hint='sample_every_s = 0, or driver = "runner"',
             exit_code=Exit.REFUSED,
         )
 
@@ -58,7 +58,10 @@ def hand_over(around: Surroundings, plan: RolloutPlan) -> Exit:
         rollout_id=plan.id,
         version=plan.target,
         alarms=watched_alarms(context, aws),
+        places=plan.steps,
         is_forced=plan.is_forced,
+        armed_s=plan.armed_s,
+        proves=plan.proves,
         topic=around.guard.topic_arn if around.guard else "",
     )
     execution = handover.execution_name(plan.id, context.clock.now())

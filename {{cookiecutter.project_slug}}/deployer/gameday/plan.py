@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from deployer.config import Config, Environment, StepSettings
+from deployer.config import Config, Environment
 from deployer.errors import DeployerError
 from deployer.gameday.findings import Finding, Line
+from deployer.steps import StepSettings
 
 WEIGHT_PCT = 25
 PER_MINUTE = 30  # calls through the alias: seven or eight of them reach the version that cannot answer
@@ -82,7 +83,7 @@ def tried(config: Config, environment: str) -> Config:
             "on_slow": "off",
             "on_cancel": "rollback",
             "second_rollout": "refuse",
-            "probe_every_s": 0,
+            "sample_every_s": 0,
         }
     )
     environments = config.environments.model_copy(update={environment: mine})

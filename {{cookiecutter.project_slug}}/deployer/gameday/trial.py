@@ -107,7 +107,8 @@ def _try(day: GameDay, trial: Trial, result: Result, known: dict[str, str]) -> N
     say(f"{trial.line.value:<10} version {version} is published: its command names no handler")
     _halt(day)
     _expect_refusal(day, version, result)
-    plan = context.config.environment(context.environment).rollout_plan(identifier, version)
+    settings = context.config.environment(context.environment)
+    plan = settings.rollout_plan(identifier, version, settings.listed_steps())
     replace(day.around, guard=_guard_of(day, trial)).prepare(plan, day.alias)
     deadline = clock.now() + trial.within_s
     calls = Calls(aws, day.probe, clock, trial.most_calls, deadline)

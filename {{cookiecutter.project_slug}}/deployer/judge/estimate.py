@@ -1,277 +1,107 @@
-"""What a rollout's steps can prove with last week's traffic, before any traffic moves. Pure.
+"""What a rollout's places can prove with last week's traffic, before any traffic moves. Pure.
 
-For a stable error rate p0 and a canary's p1 at weight w and N calls per minute, one minute has on average
-
-    lambda = N (w p1 + (1 - w) p0)        errors, of which the canary has the share
-    s      = N w p1 / lambda              where w would be fair, so it is worth
-    lambda * KL(s || w)                   nats, KL(s||w) = s ln(s/w) + (1-s) ln((1-s)/(1-w))
-
-and the e-process of `deployer.eprocess` has to reach ln(K / alpha): K = 7 alternatives x 2, as the
-rollout's own start has half of the weight. The canary must also have failed three times, in two minutes.
-Where errors come in runs, phi of them count as one (`judge.dispersion`): all that is needed is phi times as
-much.
-The numbers are averages, not promises; `benchmarks/rollout_power.py` simulates the whole rule.
-
-Reference: the expected growth of a likelihood ratio is the Kullback-Leibler divergence (Wald 1945).
+All of it is played (`judge.forecast`) with the rules that ship. It says how long a healthy release takes, how
+many of those that fail 100, 20, 5 or 2 % of their calls are rolled back and at what price, the smallest share
+that 19 of 20 times is found, and what another goal would cost: the frontier.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
-from deployer.judge.absolute import GUARD_SHARE, MIN_BAD_MINUTES
-from deployer.judge.comparison import MIN_HITS
-from deployer.judge.counts import Dispersion
-from deployer.judge.eprocess import OMEGAS, start_weight
-from deployer.model import GateSettings, RolloutPlan, Step
+from deployer.config import Environment
+from deployer.judge.auto import GOALS_PCT, Places, Route, auto, place_cost_min
+from deployer.judge.forecast import DRAWS, Forecast, forecast
+from deployer.judge.planned import Outlook, places
+from deployer.judge.power import POWER, Traffic
+from deployer.model import GateSettings, Step
 
-LAG_MIN = 3.0
-REGRESSIONS_PCT = (100.0, 20.0, 5.0, 1.0)
-POWER = 0.95
-_Z = NormalDist().inv_cdf(POWER)
-
-
-@dataclass(frozen=True)
-class StepTraffic:
-    """What one step will probably see: the canary's calls in all, and whether that is enough to judge.
-
-    Calls of its last minutes, unsettled when it ends, do not count towards that.
-    """
-
-    weight_pct: float
-    bake_s: int
-    canary_calls: float
-    is_enough: bool
+REGRESSIONS_PCT = (100.0, 20.0, 5.0, 2.0)
+SMALLEST_PCT = (0.5, 1, 1.5, 2, 3, 4, 5, 7, 10, 13, 16, 20, 25, 30, 40, 50, 70, 100)
+WAITS_MIN = (15, 20, 30, 45, 60, 90, 120, 180, 240, 360)
+SEARCH_DRAWS = 40
 
 
 @dataclass(frozen=True)
-class Detection:
-    """How fast one regression is found.
+class Choice:
+    """One goal, in points, as an owner could choose it: how long it takes, and what it finds at what price.
 
-    `canary_pct` is the canary's error rate in percent. `minutes` from the first traffic to the rollback,
-    metric lag included, None when the steps end before. `failed_requests` are those until then, or in
-    all steps together.
+    `worse` is what happens to releases that are worse by the goal. `within_min` is the time for the search.
     """
 
-    canary_pct: float
-    minutes: float | None
-    failed_requests: float
+    goal_pct: float
+    within_min: int
+    total_min: float
+    worse: Forecast
 
 
 @dataclass(frozen=True)
 class Estimate:
     """What `plan` prints about a rollout.
 
-    `calls_per_minute` is last week's median minute, `stable_pct` the stable version's error rate in percent,
-    `smallest_pct` the smallest error rate that at least 95 % of the rollouts find, None when not even 100 %.
+    `healthy` is how long a release takes that is no worse, `longest_min` how long without a pause at most.
+    `smallest_pct` is the smallest share of failing calls, in percent, that at least 95 % of the rollouts
+    find, None when not even 100 %.
     """
 
-    calls_per_minute: float
-    stable_pct: float
-    steps: tuple[StepTraffic, ...]
-    detections: tuple[Detection, ...]
+    outlook: Outlook
+    places: Places
+    healthy: Forecast
+    longest_min: int
+    detections: tuple[tuple[float, Forecast], ...]
     smallest_pct: float | None
-    dispersion: Dispersion
-    shortest_s: int
-    longest_s: int
+    frontier: tuple[Choice, ...] = ()
 
 
-def estimate(
-    plan: RolloutPlan,
-    settings: GateSettings,
-    invocations: Sequence[float],
-    stable_error_rate: float = 0.001,
-    dispersion: Dispersion | None = None,
-) -> Estimate:
-    """Return what the plan can prove.
-
-    `invocations` are last week's calls, minute by minute, quiet minutes as zeros; `stable_error_rate` is
-    last week's (0-1), `dispersion` how its errors came. The mean is used where the median is zero, so that
-    rare calls are not read as none.
-    """
-    rpm = _usual(invocations)
-    steps = tuple(
-        StepTraffic(
-            step.weight_pct,
-            step.bake_s,
-            calls := rpm * step.weight_pct / 100 * step.bake_s / 60,
-            calls >= 1,
-        )
-        for step in plan.steps
-    )
-    p0 = min(max(stable_error_rate, 0.0), 0.99)
-    dispersion = dispersion or Dispersion()
-    needs = _Needs.of(settings, dispersion)
-    shortest_s = sum(step.bake_s for step in plan.steps)
+def estimate(settings: Environment, outlook: Outlook) -> Estimate:
+    """Return what the rollout of those settings can prove with that traffic."""
+    traffic, gate, found = outlook.traffic, settings.gate_settings(), places(settings, outlook.traffic)
+    steps = found.steps
+    rates = [pct for pct in REGRESSIONS_PCT if pct / 100 > traffic.error_rate]
     return Estimate(
-        calls_per_minute=rpm,
-        stable_pct=100 * p0,
-        steps=steps,
-        detections=tuple(
-            _detection(plan.steps, needs, rpm, p0, pct / 100) for pct in REGRESSIONS_PCT if pct / 100 > p0
-        ),
-        smallest_pct=_smallest(plan.steps, needs, rpm, p0),
-        dispersion=dispersion,
-        shortest_s=shortest_s,
-        longest_s=shortest_s + round(len(plan.steps) * LAG_MIN * 60),
+        outlook=outlook,
+        places=found,
+        healthy=forecast(steps, traffic, gate, traffic.error_rate, DRAWS),
+        longest_min=sum(step.bake_s // 60 + place_cost_min(gate) for step in steps),
+        detections=tuple((pct, forecast(steps, traffic, gate, pct / 100)) for pct in rates),
+        smallest_pct=_smallest(steps, traffic, gate),
+        frontier=_frontier(settings, traffic) if found.route is Route.SEARCH else (),
     )
 
 
-def describe_estimate(found: Estimate) -> str:
-    """Return the estimate as two small tables and what they mean, for a terminal."""
-    if not found.steps:
-        return "all traffic at once: no step compares the new version with the stable one"
-    lines = [
-        f"last week: {_calls(found.calls_per_minute)} calls per minute, "
-        f"{found.stable_pct:.2g} % of them failed",
-        "",
-        "step   weight     bake   canary calls",
-    ]
-    for number, step in enumerate(found.steps, 1):
-        note = "" if step.is_enough else "   too few to judge"
-        lines.append(
-            f"{number:>4}   {step.weight_pct:>4} %   {_minutes(step.bake_s):>6}   "
-            f"{_calls(step.canary_calls):>12}{note}"
-        )
-    lines += ["", "canary fails   found after   failed requests"]
-    for case in found.detections:
-        after = "not found" if case.minutes is None else f"{case.minutes:.0f} min"
-        lines.append(f"{case.canary_pct:>10g} %   {after:>11}   {_calls(case.failed_requests):>15}")
-    lines += [
-        "",
-        *_runs(found.dispersion),
-        _meaning(found),
-        f"takes {_minutes(found.shortest_s)} to {_minutes(found.longest_s)}",
-    ]
-    return "\n".join(lines)
-
-
-def _runs(found: Dispersion) -> list[str]:
-    """Say how many errors count as one, where it is not each by itself."""
-    if not found.is_measured:
-        return [f"less than six hours of history: {found.phi:.0f} errors count as one"]
-    return [f"errors came in runs last week: {found.phi:.1f} count as one"] if found.phi > 1 else []
-
-
-def _meaning(found: Estimate) -> str:
-    """Say in one sentence what these steps protect from."""
-    if found.smallest_pct is None:
-        return (
-            "THIS TRAFFIC PROVES NOTHING: a version that fails every call may not be noticed in these steps; "
-            "make them longer or heavier, or add probes"
-        )
-    few = [str(n) for n, step in enumerate(found.steps, 1) if not step.is_enough]
-    steps = "step" if len(few) == 1 else "steps"
-    waits = f"; {steps} {', '.join(few)} may show nothing for want of calls" if few else ""
-    return f"19 of 20 releases that fail {found.smallest_pct:.2g} % of their calls or more are found{waits}"
-
-
-def _usual(invocations: Sequence[float]) -> float:
-    if not invocations:
-        return 0.0
-    return statistics.median(invocations) or statistics.fmean(invocations)
-
-
-@dataclass(frozen=True)
-class _Needs:
-    """What it takes to roll back: evidence in nats whatever alternative is true, errors, excess (0-1)."""
-
-    evidence: float
-    phi: float
-    floor: float
-
-    @classmethod
-    def of(cls, settings: GateSettings, dispersion: Dispersion) -> _Needs:
-        alternatives = len(OMEGAS) / start_weight(1)
-        evidence = math.log(alternatives / (settings.alpha_per_metric * (1 - GUARD_SHARE)))
-        return cls(dispersion.phi * evidence, dispersion.phi, settings.floor_pct / 100)
-
-
-def _detection(steps: Sequence[Step], needs: _Needs, rpm: float, p0: float, p1: float) -> Detection:
-    """Walk through the steps minute by minute until the expected evidence suffices."""
-    weights = [step.weight_pct / 100 for step in steps for _ in range(step.bake_s // 60)]
-    evidence = errors = 0.0
-    for minute, weight in enumerate(weights, 1):
-        evidence += _growth(rpm, weight, p0, p1)
-        errors += rpm * weight * p1
-        enough = evidence >= needs.evidence and errors >= MIN_HITS * needs.phi
-        if enough and minute >= MIN_BAD_MINUTES and p1 - p0 >= needs.floor:
-            until = minute + int(LAG_MIN)
-            if until > len(weights):
-                break
-            return Detection(100 * p1, minute + LAG_MIN, rpm * (p1 - p0) * sum(weights[:until]))
-    return Detection(100 * p1, None, rpm * (p1 - p0) * sum(weights))
-
-
-def _growth(rpm: float, weight: float, p0: float, p1: float) -> float:
-    """Return lambda * KL(s || w): the nats one minute is worth on average."""
-    rate = weight * p1 + (1 - weight) * p0  # per call
-    if not rate:
-        return 0.0
-    share = min(1.0, weight * p1 / rate)
-    rest = (1 - share) * math.log((1 - share) / (1 - weight)) if share < 1 else 0.0
-    return rpm * rate * (share * math.log(share / weight) + rest)
-
-
-def _smallest(steps: Sequence[Step], needs: _Needs, rpm: float, p0: float) -> float | None:
-    """Return the smallest canary error rate, in percent, that 95 % of the rollouts find; None if none is."""
-    low, high = min(1.0, p0 + needs.floor), 1.0
-    if not _is_found(steps, needs, rpm, (p0, high)):
-        return None
-    if _is_found(steps, needs, rpm, (p0, low)):
-        return 100 * low
-    for _ in range(30):
-        middle = (low + high) / 2
-        if _is_found(steps, needs, rpm, (p0, middle)):
+def _smallest(steps: Sequence[Step], traffic: Traffic, settings: GateSettings) -> float | None:
+    """Return the smallest share of failing calls that is found; what is larger is found as well."""
+    tried = [pct for pct in SMALLEST_PCT if pct / 100 > traffic.error_rate and pct >= settings.floor_pct]
+    low, high = 0, len(tried)
+    while low < high:
+        middle = (low + high) // 2
+        if forecast(steps, traffic, settings, tried[middle] / 100, SEARCH_DRAWS).found >= POWER:
             high = middle
         else:
-            low = middle
-    return 100 * high
+            low = middle + 1
+    return tried[high] if high < len(tried) else None
 
 
-def _is_found(steps: Sequence[Step], needs: _Needs, rpm: float, rates: tuple[float, float]) -> bool:
-    """Return whether the evidence at the end of the steps, less 1.645 standard deviations, suffices.
-
-    Errors are Poisson. The last minutes, still unsettled when the last step ends, do not count.
-    """
-    p0, p1 = rates
-    minutes = [step.weight_pct / 100 for step in steps for _ in range(step.bake_s // 60)]
-    minutes = minutes[: max(0, len(minutes) - int(LAG_MIN))]
-    errors = sum(rpm * weight * p1 for weight in minutes)
-    if errors < _ERRORS_NEEDED * needs.phi or len(minutes) < MIN_BAD_MINUTES:
-        return False
-    # Errors that come in runs of phi scatter by sqrt(phi) more.
-    scattered = math.sqrt(needs.phi)
-    found = (_low_evidence(minutes, (omega, scattered), rpm, rates) for omega in OMEGAS)
-    return p1 > p0 and any(evidence >= needs.evidence for evidence in found)
-
-
-def _low_evidence(
-    weights: Sequence[float], alternative: tuple[float, float], rpm: float, rates: tuple[float, float]
-) -> float:
-    """Return the evidence for one alternative, of such a scatter, that 95 % of the rollouts exceed."""
-    p0, p1 = rates
-    omega, scattered = alternative
-    mean = variance = 0.0
-    for weight in weights:
-        cost = math.log1p(weight * (omega - 1))
-        gain = math.log(omega) - cost
-        canary, stable = rpm * weight * p1, rpm * (1 - weight) * p0
-        mean += canary * gain - stable * cost
-        variance += canary * gain**2 + stable * cost**2
-    return mean - _Z * scattered * math.sqrt(variance)
+def _frontier(settings: Environment, traffic: Traffic) -> tuple[Choice, ...]:
+    """Return what each goal would cost that six hours reach; a coarser one only if it is sooner."""
+    gate = settings.gate_settings()
+    choices: list[Choice] = []
+    for goal_pct in sorted({*GOALS_PCT, settings.find_pct}):
+        plans = ((wait_min, auto(traffic, gate, goal_pct, 60 * wait_min)) for wait_min in WAITS_MIN)
+        wait_min, found = next(((wait, plan) for wait, plan in plans if plan.goal_pct == goal_pct), (0, None))
+        if found is None or goal_pct < gate.floor_pct or (choices and choices[-1].within_min <= wait_min):
+            continue
+        rate = min(1.0, traffic.error_rate + goal_pct / 100)
+        total = forecast(found.steps, traffic, gate, traffic.error_rate, SEARCH_DRAWS).total_min
+        worse = forecast(found.steps, traffic, gate, rate, SEARCH_DRAWS)
+        choices.append(Choice(goal_pct, wait_min, total, worse))
+    return tuple(choices)
 
 
-def _calls(value: float) -> str:
-    return f"{value:,.0f}".replace(",", " ") if value >= 10 else f"{value:.2g}"
-
-
-def _minutes(seconds: int) -> str:
-    return f"{seconds / 60:g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
-
-
-_ERRORS_NEEDED = 6.3  # a Poisson number with this mean is at least MIN_HITS in 95 of 100 cases
+def duration_s(found: Estimate, driver: str = "runner") -> int:
+    """Return how long a healthy release is expected to take; CodeDeploy goes by the clock."""
+    if driver == "codedeploy":
+        return sum(step.bake_s for step in found.places.steps)
+    return 60 * math.ceil(found.healthy.total_min)

@@ -1,7 +1,7 @@
 """What the owner's settings and rights add to the templates of an environment. Pure: data in, data out.
 
 The service stack gets the function's variables and rights. The bootstrap stack gets the same rights for
-the boundary above the function, and those of the stack and smoke roles.
+the boundary above the function, and those of the roles of stack, smoke tests and releases.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def service(template: Template, permissions: Permissions, variables: Mapping[str
 
 
 def bootstrap(template: Template, permissions: Permissions) -> Template:
-    """Return the bootstrap template with the owner's rights in boundary, stack role and smoke role.
+    """Return the bootstrap template with the owner's rights in boundary, stack role, and those that try it.
 
     Below the boundary a right ends at the account, unless its statement says where else it reaches.
     Raises DeployerError (exit 2) when one of these is not in the template.
@@ -59,6 +59,7 @@ def bootstrap(template: Template, permissions: Permissions) -> Template:
     for holder, statements in (
         ("Boundary", ceiling),
         ("StackRole", [statement.rendered(function) for statement in permissions.stack]),
+        ("DeployRole", [statement.rendered(function) for statement in permissions.smoke]),
         ("SmokeRole", [statement.rendered(function) for statement in permissions.smoke]),
     ):
         _extend(merged, holder, statements, file=BOOTSTRAP)

@@ -106,7 +106,7 @@ class Permissions(_Part):
 
     function: list[Statement] = []  # the function's role, and its boundary
     stack: list[Statement] = []  # the role CloudFormation acts with
-    smoke: list[Statement] = []  # the role of the smoke tests, staging only
+    smoke: list[Statement] = []  # the roles of the smoke tests, staging only, and of releases, for the sample
 
 
 def parse(text: str, *, name: str = NAME) -> Permissions:

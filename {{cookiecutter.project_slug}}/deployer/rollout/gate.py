@@ -9,7 +9,7 @@ from deployer.aws.errors import Unavailable
 from deployer.aws.metrics import Baseline
 from deployer.config import Environment
 from deployer.judge import evidence, places, shown, similar, throttles
-from deployer.judge.counts import Counts, Dispersion, Minute, RolloutSoFar, StepStart, Windows
+from deployer.judge.counts import Dispersion, Minute, RolloutSoFar, StepStart, Windows
 from deployer.judge.dispersion import dispersion
 from deployer.judge.eprocess import Trace
 from deployer.model import (
@@ -25,42 +25,7 @@ from deployer.model import (
     Strength,
     Verdict,
 )
-
-
-@dataclass
-class Probe:
-    """Calls to both versions of our own, every so many seconds: evidence where there is hardly any traffic.
-
-    `event` is the owner's harmless one (smoke/probe.json), which proves only that a version answers. The
-    answers are read at once, without CloudWatch, and are a stratum of their own. They live in this process: a
-    resumed rollout begins them again.
-    """
-
-    every_s: int
-    event: object
-    _last_at: float = float("-inf")
-    _minutes: dict[int, Minute] = field(default_factory=dict)
-
-    @property
-    def minutes(self) -> tuple[Minute, ...]:
-        """Return what was seen so far, by minute."""
-        return tuple(self._minutes.values())
-
-    def ask(self, aws: Aws, stable: str, canary: str, now: float) -> None:
-        """Invoke both versions once if it is time to. Raises Unavailable; then neither counts."""
-        if now - self._last_at < self.every_s:
-            return
-        answers = [aws.invoke(version, self.event)[0] for version in (stable, canary)]
-        self._last_at = now
-        at = int(now) // 60 * 60
-        seen = self._minutes.get(at, Minute(at, Counts(), Counts(), source="probe"))
-        stable_failed, canary_failed = (answer is not None for answer in answers)
-        self._minutes[at] = Minute(
-            at,
-            canary=_one_more(seen.canary, failed=canary_failed),
-            stable=_one_more(seen.stable, failed=stable_failed),
-            source="probe",
-        )
+from deployer.rollout.sampling import Sampler
 
 
 @dataclass
@@ -75,7 +40,7 @@ class Gate:
     settings: GateSettings
     alarms: tuple[str, ...]
     slow_ms: int = 0
-    probe: Probe | None = None
+    sampler: Sampler | None = None
     read_at: float | None = None
     _baseline: tuple[str, Baseline] | None = None
     _dispersion: tuple[int, Dispersion] | None = None
@@ -102,9 +67,9 @@ class Gate:
             return Evidence(alarms)
         so_far = RolloutSoFar(marker.from_version, marker.to_version, starts, self.read_at)
         try:
-            # Until hour and week before are read they are, instead of probing: a tick has six calls at most.
-            if self.probe is not None and self._dispersion is not None:
-                self.probe.ask(aws, marker.from_version, marker.to_version, now)
+            # Until hour and week before are read they are: a tick has six calls at most, besides a sample's.
+            if self.sampler is not None and self._dispersion is not None:
+                self.sampler.ask(aws, marker.from_version, marker.to_version, now)
             baseline = self._baseline_of(aws, marker.from_version, marker.starts[0])
             runs = self._dispersion_of(aws, plan, marker.starts[0])
             slow_ms = (self.slow_ms or baseline.p50_ms or None) if self.settings.compare_slow else None
@@ -125,12 +90,12 @@ class Gate:
             accepted_at=marker.starts[0] + marker.accepted_s if marker.accepted_s else 0.0,
         )
         settings = replace(self.settings, compare_slow=slow_ms is not None)
-        probed = self.probe.minutes if self.probe is not None else ()
-        self._judged = evidence.judge(settings, (*minutes, *probed), so_far, now)
-        found = self._found((*minutes, *probed), marker, so_far, settings)
+        sampled = self.sampler.minutes if self.sampler is not None else ()
+        self._judged = evidence.judge(settings, (*minutes, *sampled), so_far, now)
+        found = self._found((*minutes, *sampled), marker, so_far, settings)
         # Judged once more, and only where it can end the place.
         shows = plan.steps[len(starts) - 1].ends is Ends.SHOWN
-        has_shown = shows and shown.has_shown(settings, (*minutes, *probed), so_far, now)
+        has_shown = shows and shown.has_shown(settings, (*minutes, *sampled), so_far, now)
         return replace(found, alarms=alarms, has_shown=has_shown)
 
     def _found(
@@ -182,12 +147,6 @@ def _last_seen(minutes: tuple[Minute, ...], so_far: RolloutSoFar) -> float:
     return max([so_far.current.at, *seen])
 
 
-def _one_more(counts: Counts, *, failed: bool) -> Counts:
-    return replace(counts, calls=counts.calls + 1, errors=counts.errors + failed)
-
-
-def gate_for(settings: Environment, alarms: tuple[str, ...], probe_event: object = None) -> Gate:
-    """Return the gate of an environment, which watches those alarms; without an event nothing is probed."""
-    probes = settings.probe_every_s and probe_event is not None
-    probe = Probe(settings.probe_every_s, probe_event) if probes else None
-    return Gate(settings.gate_settings(), alarms, settings.slow_ms, probe)
+def gate_for(settings: Environment, alarms: tuple[str, ...], sampler: Sampler | None = None) -> Gate:
+    """Return the gate of an environment, which watches those alarms; without a sampler nothing is sent."""
+    return Gate(settings.gate_settings(), alarms, settings.slow_ms, sampler)

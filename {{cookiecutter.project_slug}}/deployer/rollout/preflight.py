@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from deployer.aws.client import Aws
 from deployer.aws.registry import require_pullable
 from deployer.config import Environment
 from deployer.errors import DeployerError, Exit
 from deployer.rollout import sample as samples
+
+TRIES = 3
 
 
 def check_version(aws: Aws, stable: str, target: str, *, is_shared: bool) -> None:
@@ -79,6 +83,32 @@ def check_alarms(aws: Aws, settings: Environment) -> None:
             hint=f"aws cloudwatch describe-alarms --alarm-names {silent[0]}: compare its dimensions",
             exit_code=Exit.REFUSED,
         )
+
+
+def try_sample(
+    aws: Aws, target: str, sample: samples.Sample | None, named: tuple[object, Mapping[str, str]]
+) -> str:
+    """Send a version the owner's real sample three times and return in one sentence what came of it.
+
+    It is asked for where traffic proves nothing. `named` are the harmless event, which stands in where there
+    is no sample, and the resources by logical key. Raises DeployerError (exit 5) for one that fails once.
+    """
+    probe, names = named
+    if sample is None:
+        for _ in range(TRIES):
+            send_probe(aws, target, probe)
+        return f"none: there is no {samples.SAMPLE}; version {target} only answered {samples.PROBE}"
+    for tried in range(1, TRIES + 1):
+        try:
+            samples.send(sample, lambda event: aws.invoke(target, event), aws.client, names)
+        except samples.Unlike as error:
+            raise DeployerError(
+                f"version {target} failed the sample at try {tried} of {TRIES}",
+                found=error.found,
+                hint=error.hint,
+                exit_code=Exit.REFUSED,
+            ) from error
+    return f"version {target} handled {samples.SAMPLE} {TRIES} of {TRIES} times"
 
 
 def send_probe(aws: Aws, target: str, probe: object) -> None:

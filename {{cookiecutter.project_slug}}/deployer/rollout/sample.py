@@ -43,6 +43,10 @@ class Sample:
         return ", ".join([*parts, f"{_count(self.after, 'call')} after"])
 
 
+class Unlike(DeployerError):
+    """The version answered, and did not do what the sample expects."""
+
+
 def load_probe(root: Path) -> Any:
     """Read the harmless event of smoke/probe.json. Raises DeployerError (exit 2)."""
     return _json(root / PROBE, PROBE)
@@ -171,8 +175,8 @@ def _wrong(what: str, found: str) -> DeployerError:
     return DeployerError(what, found=found, hint=_PAGE, exit_code=Exit.USAGE)
 
 
-def _unlike(found: str) -> DeployerError:
-    return DeployerError(
+def _unlike(found: str) -> Unlike:
+    return Unlike(
         "the sample did not give what is expected",
         found=found,
         hint=f"compare {SAMPLE} with app/; `deployer smoke` tries it on this machine",

@@ -6,8 +6,8 @@ never does, since the traffic is where it should be by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from deployer.aws import credentials, provisioned
 from deployer.aws.client import Aws
@@ -27,12 +27,14 @@ class Surroundings:
     """Everything beside the alias that belongs to the rollouts of one environment.
 
     `guard` is None where the stack is older than the guard, and for the driver that has alarms of its own.
+    `outputs` are the stack's, by logical key.
     """
 
     context: Context
     aws: Aws
     guard: Guard | None
     notifier: Notifier
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, context: Context, aws: Aws) -> Surroundings:
@@ -51,6 +53,7 @@ class Surroundings:
             aws,
             Guard(aws.cloudwatch, aws.function_name, topic) if has_guard else None,
             Notifier(aws.function_name, sends, context.output.say),
+            state.outputs if state else {},
         )
 
     def check_credentials(self, plan: RolloutPlan) -> None:
