@@ -31,6 +31,15 @@ def test_another_speed_continues_from_the_same_time() -> None:
     assert clock.speed == 10
 
 
+def test_skipping_shows_a_later_time_at_once() -> None:
+    """A week is skipped without waiting, and the clock runs on as before."""
+    clock = CompressedClock.starting_now(60)
+    before = clock.now()
+    clock.skip(604_800)
+    assert 604_800 <= clock.now() - before < 604_900
+    assert clock.speed == 60
+
+
 @pytest.mark.parametrize("text", ["", "1/2", "1/2/0", "1/2/-3", "a/b/c"])
 def test_what_is_no_clock_is_refused(text: str) -> None:
     """Text that is not a clock, or one that does not run forwards, raises ValueError."""

@@ -121,6 +121,16 @@ def test_an_outage_fails_every_third_call(
 
 
 @pytest.mark.usefixtures("version")
+def test_each_call_may_need_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needed: Needed) -> None:
+    """With `every` 1 a single call needs the object too."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", needed.address)
+    handler = made(tmp_path, faults.needing("/folder/name", every=1))
+    assert is_sound(handler, EVENT)
+    needed.status = 404
+    assert not any(is_sound(handler, EVENT) for _ in range(3))
+
+
+@pytest.mark.usefixtures("version")
 def test_a_second_fault_wraps_the_first(tmp_path: Path) -> None:
     """Two changes in one file both act, each with a count of its own."""
     made(tmp_path, faults.HALF_BROKEN)

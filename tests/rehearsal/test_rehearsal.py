@@ -35,6 +35,8 @@ ENDS = {
     8: "8. Nobody but the guard: rolled back by the guard (as it should)",
     9: "9. A game day: the net held (as it should)",
     10: "10. AWS is away for two minutes: promoted (as it should)",
+    11: "11. Bad in the last minute: rolled back by the guard after it was done (as it should)",
+    12: "12. Two calls a minute: promoted (as it should)",
 }
 
 
@@ -77,10 +79,10 @@ def test_a_resource_without_its_right_is_denied(checkout: Path, tmp_path: Path) 
 
 @pytest.mark.long
 def test_the_other_acts_without_docker(checkout: Path, tmp_path: Path) -> None:
-    """A slow version, an outage, a quiet hour and a lost process end as they should, and the page shows why."""
-    others = tuple(part for act in (5, 6, 7, 8, 10) for part in ("--act", str(act)))
+    """What a release may meet besides faults of its own ends as it should, and the page shows why."""
+    others = tuple(part for act in (5, 6, 7, 8, 10, 11, 12) for part in ("--act", str(act)))
     done = rehearse(checkout, tmp_path / "report.html", "--no-docker", *others)
-    page = assert_acts(done, tmp_path / "report.html", 1, 5, 6, 7, 8, 10)
+    page = assert_acts(done, tmp_path / "report.html", 1, 5, 6, 7, 8, 10, 11, 12)
     assert "evidence against the new version over time" in page
     assert "if the new version were no worse, fewer than 1 of" in page
 
@@ -156,9 +158,9 @@ def test_acts_with_docker(checkout: Path, docker: list[str], tmp_path: Path) -> 
 @pytest.mark.docker
 def test_the_other_acts_with_docker(checkout: Path, docker: list[str], tmp_path: Path) -> None:
     """With an engine real containers serve the acts that the suite leaves out."""
-    acts = tuple(part for act in (2, 4, 5, 6, 7, 9, 10) for part in ("--act", str(act)))
+    acts = tuple(part for act in (2, 4, 5, 6, 7, 9, 10, 11, 12) for part in ("--act", str(act)))
     done = rehearse(checkout, tmp_path / "report.html", *acts)
-    assert_acts(done, tmp_path / "report.html", 1, 2, 4, 5, 6, 7, 9, 10)
+    assert_acts(done, tmp_path / "report.html", 1, 2, 4, 5, 6, 7, 9, 10, 11, 12)
 
 
 def test_an_unknown_act_is_refused(checkout: Path, tmp_path: Path) -> None:

@@ -165,4 +165,6 @@ ACTS: dict[int, Callable[[Stage], Act]] = {
     8: further_acts.guard_only,
     9: game_day,
     10: gate_acts.aws_away,
+    11: gate_acts.late_failure,
+    12: gate_acts.rare_calls,
 }

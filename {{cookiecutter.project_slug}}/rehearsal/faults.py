@@ -51,7 +51,7 @@ import time
 time.sleep({seconds} if call > 1 else 0)
 """
 _NEEDING = """
-if call % 3 == 0:
+if call % {every} == 0:
     import urllib.request
 
     address = _rehearsal_os.environ["AWS_ENDPOINT_URL"] + {path!r}
@@ -73,10 +73,11 @@ BROKEN = Fault("Every call but the first fails", _FAILING.format(condition="call
 SLOW = Fault("Every call takes longer", _SLOW.format(seconds=SLOWER_S))
 
 
-def needing(path: str) -> Fault:
-    """Return what lets every third call fail while an object of the local AWS, `/…`, is gone."""
-    body = _NEEDING.format(path=path, timeout_s=OUTAGE_TIMEOUT_S)
-    return Fault("Every third call needs something outside", body)
+def needing(path: str, every: int = 3) -> Fault:
+    """Return what lets every third call, or another share, fail while an object of the local AWS is gone."""
+    body = _NEEDING.format(path=path, timeout_s=OUTAGE_TIMEOUT_S, every=every)
+    which = {1: "Every call needs", 3: "Every third call needs"}.get(every, f"Every {every}th call needs")
+    return Fault(f"{which} something outside", body)
 
 
 def copy_sources(checkout: Path, folder: Path) -> Path:

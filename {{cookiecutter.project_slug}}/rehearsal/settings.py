@@ -55,7 +55,7 @@ def adapted(text: str, environment: str, values: Mapping[str, Value]) -> str:
 
 def described(values: Mapping[str, Value]) -> str:
     """Return the values in one line, as they are written in deploy.toml."""
-    return ", ".join(f"{key} = {value}" for key, value in values.items())
+    return ", ".join(f"{key} = {_toml(value)}" for key, value in values.items())
 
 
 def _toml(value: Value) -> str:

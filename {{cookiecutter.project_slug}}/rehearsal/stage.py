@@ -112,9 +112,9 @@ class Stage:
         found = self.client("cloudformation").describe_stacks(StackName=self.function)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
-    def give_past(self) -> None:
-        """Write a calm week of the alias, from which a rollout measures how its errors come."""
-        for data in week_before(self.function, self.clock.now(), self.options.per_s / self.speed):
+    def give_past(self, per_s: float | None = None) -> None:
+        """Write a calm week of the alias: a rollout measures on it the traffic, and how errors come."""
+        for data in week_before(self.function, self.clock.now(), per_s or self.options.per_s / self.speed):
             self.client("cloudwatch").put_metric_data(Namespace="AWS/Lambda", MetricData=data)
 
     def set_traffic(self) -> None:
