@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from deployer.judge.counts import Counts, Dispersion, Minute, RolloutSoFar, StepStart
 from deployer.judge.evidence import judge
-from deployer.judge.places import judged_minutes, place_counts
+from deployer.judge.places import closed, judged_minutes, place_counts
 from deployer.judge.shown import has_shown
 from deployer.judge.similar import gap
 from deployer.model import GateSettings, Outcome
@@ -72,6 +72,35 @@ def test_numbers_that_are_late_are_waited_for():
     before = Counts(calls=6000)
     assert judged([], FIRST, now=540 + LAG_S, before=before) == 0
     assert judged([], FIRST, now=600 + LAG_S, before=before) == 1
+
+
+def test_seven_calls_that_were_due_are_missed():
+    """A function of one call a minute is quiet for six minutes, and late from the seventh on."""
+    once = [Minute(60 * n, Counts(), Counts(1)) for n in range(100, 110)]
+    begun = StepStart(6000, 10)
+    assert judged(once, begun, now=6540 + 360 + LAG_S) == 16
+    assert judged(once, begun, now=6540 + 420 + LAG_S) == 10
+    hour = Counts(calls=60)
+    assert judged([], begun, now=6000 - 60 + 360 + LAG_S, before=hour) == 6
+    assert judged([], begun, now=6000 - 60 + 420 + LAG_S, before=hour) == 0
+    sample = [Minute(6300, Counts(9), Counts(9), source="sample"), Minute(6360, Counts(), Counts())]
+    assert judged(sample, begun, now=6000 - 60 + 420 + LAG_S, before=hour) == 0
+
+
+def test_our_own_calls_need_not_settle():
+    """The answers are read as they come: only the minute must be over, to the second."""
+    own = [Minute(600, Counts(1), Counts(1), source="sample")]
+    rollout = so_far(FIRST, now=700)
+    assert closed(own, SETTINGS, rollout, 659) == ()
+    assert closed(own, SETTINGS, rollout, 660) == tuple(own)
+
+
+def test_minutes_before_the_first_place_are_left_out():
+    """A minute counts from the one in which the first place began."""
+    minutes = steady(range(9, 13), (1, 0), (1, 0))
+    for at, first in ((600, 600), (601, 600), (659, 600), (660, 660)):
+        found = closed(minutes, SETTINGS, so_far(StepStart(at, 10), now=2000), 2000)
+        assert found[0].at == first
 
 
 def test_nothing_is_judged_that_was_not_read():

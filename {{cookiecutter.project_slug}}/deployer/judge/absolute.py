@@ -13,9 +13,8 @@ each reaches 40 with a probability of at most 1 in 40 (Ville 1939), so at most 5
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from operator import add
+from dataclasses import replace
 
 from deployer.judge import eprocess
 from deployer.judge import sentences as say
@@ -57,38 +56,32 @@ def above_limit(
         Share(at, hits[at], counts.calls, limit, phi=phi) for at, counts in guarded.items() if counts.calls
     ]
     points = eprocess.accumulate(shares, eprocess.restarts([min(guarded)], max(guarded)))
-    control = _Control(compared, rollout)
+    trace = Trace(GUARD, points, math.log(1 / alpha))
+    agreed = agreeing(compared, rollout, guarded)
     for point in points:
         last = [at for at in (point.at - 120, point.at - 60, point.at) if at in guarded]
         above = [at for at in last if hits[at] > limit * guarded[at].calls]
-        if point.log_e < math.log(1 / alpha) or len(above) < MIN_BAD_MINUTES:
-            continue
-        if control.agrees(point.at):
+        if point.log_e >= trace.limit and len(above) >= MIN_BAD_MINUTES and point.at in agreed:
             calls, bad = sum(guarded[at].calls for at in last), sum(hits[at] for at in last)
             failed = Verdict(Outcome.FAIL, say.above_limit(rollout, (bad, calls), len(last), limit))
-            return [failed], Trace(GUARD, points, math.log(1 / alpha), point.at)
-    return [], Trace(GUARD, points, math.log(1 / alpha))
+            return [failed], replace(trace, failed_at=point.at)
+    return [], trace
 
 
-class _Control:
-    """How far the comparison points to the canary, from the start of each place on."""
-
-    def __init__(self, compared: Sequence[Share], rollout: RolloutSoFar) -> None:
-        self._starts = rollout.starts
-        self._times: list[int] = []
-        self._highest: list[float] = []
-        ordered = sorted(compared, key=lambda share: share.at)
-        ends = [*(start.at for start in rollout.starts[1:]), math.inf]
-        for start, end in zip(rollout.starts, ends, strict=True):
-            grown = [0.0] * len(eprocess.OMEGAS)
-            for share in ordered:
-                if start.at <= share.at < end:
-                    grown = list(map(add, grown, eprocess.growths([share])))
-                    self._times.append(share.at)
-                    self._highest.append(max(grown[omega] for omega in VETO))
-
-    def agrees(self, at: int) -> bool:
-        """Tell whether the control does not object at that minute."""
-        place = max((start for start in self._starts if start.at <= at), key=lambda start: start.at)
-        last = bisect_right(self._times, at) - 1
-        return last >= 0 and self._times[last] >= place.at and self._highest[last] >= math.log(VETO_E)
+def agreeing(
+    compared: Sequence[Share], rollout: RolloutSoFar, guarded: Mapping[int, Counts]
+) -> frozenset[int]:
+    """Return the minutes at which the control does not object: the comparison points to the canary enough."""
+    strata: dict[int, list[Share]] = {}
+    for share in compared:
+        strata.setdefault(share.at, []).append(share)
+    found, place, grown = set(), -math.inf, [0.0, 0.0]
+    for at in sorted({*guarded, *strata}):
+        begun = max((start.at for start in rollout.starts if start.at <= at), default=place)
+        if begun > place:
+            place, grown = begun, [0.0, 0.0]
+        more = eprocess.growths(strata.get(at, []))
+        grown = [grown[0] + more[VETO[0]], grown[1] + more[VETO[1]]]
+        if max(grown) >= math.log(VETO_E):
+            found.add(at)
+    return frozenset(found)
