@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import sys
 import time
 from pathlib import Path
@@ -32,6 +33,7 @@ PAGE = ROOT / "build" / "mutants.md"
 def main(arguments: list[str]) -> int:
     """Play all mutants that are asked for; 1 when one survived without a reason, or a reason fits none."""
     asked = _parse(arguments)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that no copy is left behind
     import_libraries()
     BUILD.mkdir(parents=True, exist_ok=True)
     chosen = sources(asked.paths)

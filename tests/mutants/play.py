@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -161,8 +162,7 @@ def play(
                     yield Played(one.mutant, fate, one.shown)
     finally:
         for process in running:
-            os.killpg(process, signal.SIGKILL)
-            os.waitpid(process, 0)
+            _end(process)
 
 
 def _begin(
@@ -192,6 +192,13 @@ def _begin(
         os._exit(code)
 
 
+def _end(process: int) -> None:
+    with suppress(ProcessLookupError):  # it has no group of its own yet, or is gone
+        os.killpg(process, signal.SIGKILL)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
 def _ended(running: Mapping[int, _Running]) -> Iterator[tuple[int, int]]:
     """Yield the processes that ended since, and end those that ran too long."""
     while True:
@@ -217,15 +224,21 @@ def _in_a_copy(arguments: Callable[[], list[str]], plugins: Sequence[object], ou
     sys.stdout.flush()
     process = os.fork()
     if process:
-        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        try:
+            return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        except BaseException:
+            _end(process)
+            raise
     code = _BROKEN
     try:
+        os.setsid()
         code = _pytest(arguments(), plugins, out)
     finally:
         os._exit(code)
 
 
 def _pytest(arguments: list[str], plugins: Sequence[object], out: int) -> int:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.chdir(ROOT)
     os.dup2(out, 1)
     os.dup2(out, 2)
