@@ -395,3 +395,23 @@ def test_guard_reads_a_damaged_marker_as_the_deployer_does(
     if ours and guards:
         assert ours[0] == guards[0]
         assert markers.parse(ours[1]) == markers.parse(guards[1])
+
+
+def with_fields(fields: str) -> str:
+    """Return the marker of a rollout in its first step with more fields in their place, or others than it has."""
+    return RUN.replace(" w=", f" {fields} w=") if " w=" in RUN else RUN.replace(" st=", f" {fields} st=")
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        *(with_fields(fields) for fields in ("t=30", "t=x", "ok=30", "ok=x", "p=1s", "p=12s", "p=2", "p=x", "p=1xs", "p=s")),
+        RUN.replace("from=41", "from="),
+        RUN.replace("step=1/3", "step=1/x"),
+        "[lc1 id=6.1 from=40 to=41 step=1/2 at=1763000000 w=10+95 st=rolled-back] " + RUN,
+        RUN + " [lc1 ]",
+    ],
+)  # fmt: skip
+def test_guard_takes_each_field_as_the_deployer_does(description: str) -> None:
+    """Of each field both know what is damaged, and of several markers both take the last; the text says the same."""
+    assert as_the_guard(description, "41", "42") == as_our_own(description, "41", "42")
