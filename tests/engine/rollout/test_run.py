@@ -344,6 +344,10 @@ def test_a_signal_may_hold_the_traffic():
     clock.at(100, lambda: stop("SIGINT"))
     with pytest.raises(DeployerError) as caught:
         go(aws, clock, stop=stop, holds_on_cancel=True)
+    assert (
+        caught.value.found
+        == f"found {stop.signal} in the middle of the rollout, expected it to end by itself"
+    )
     assert caught.value.exit_code == Exit.INTERRUPTED
     assert (aws.routing, state(aws)) == (Routing("41", "42", 10), RolloutState.RUN)
 

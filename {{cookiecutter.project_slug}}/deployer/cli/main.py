@@ -53,7 +53,8 @@ def main(argv: list[str], *, clock: Clock | None = None, aws: AwsFactory = conne
         Output().fail(error)
         return int(error.exit_code)
     except typer.Abort:
-        Output().fail(DeployerError("stopped by SIGINT", hint="deployer status"))
+        found = "found SIGINT in the middle of the command, expected it to end by itself"
+        Output().fail(DeployerError("stopped by SIGINT", found=found, hint="deployer status"))
         return Exit.INTERRUPTED
     except typer.TyperException as error:
         if str(error):  # a bare `deployer` has shown its help already

@@ -159,11 +159,13 @@ def _wait(clock: Clock, seconds: float, stop: Stop) -> None:
 
 def _interrupted(aws: Aws, rollout: Rollout, clock: Clock, unanswered: Tick | None) -> DeployerError:
     signal = rollout.stop.signal
+    found = f"found {signal} in the middle of the rollout, expected it to end by itself"
     if rollout.holds_on_cancel:
         with suppress(Unavailable):  # what cannot be told now is told by nobody: the job has no later
             _tell_answered(rollout, unanswered, aws.brisk.alias())
         return DeployerError(
             f"stopped by {signal}, and the traffic stays as it is (on_cancel = hold)",
+            found=found,
             hint="deployer rollout resume, or `deployer rollback`",
             exit_code=Exit.INTERRUPTED,
         )
@@ -172,12 +174,13 @@ def _interrupted(aws: Aws, rollout: Rollout, clock: Clock, unanswered: Tick | No
     except DeployerError as error:
         return DeployerError(
             f"stopped by {signal}, and {error.what}",
-            found=error.found,
+            found=error.found or found,
             hint=error.hint,
             exit_code=Exit.INTERRUPTED,
         )
     return DeployerError(
         f"stopped by {signal}, {where}",
+        found=found,
         hint="run the release again; it starts from the first step",
         exit_code=Exit.INTERRUPTED,
     )
