@@ -175,6 +175,7 @@ def page(results: Results, command: str) -> str:
         "## Rolled back in the last place, in % (median minutes from the failure)",
         "",
         "Ten judged minutes; what fails begins in the third of them. Minutes are judged minutes.",
+        "Of the outages at most 5 % may be rolled back, by design.",
     ]
     for rate, name in FAILING:
         lines += ["", f"### {name[0].upper()}{name[1:]}", "", *_outages(results, rate)]
