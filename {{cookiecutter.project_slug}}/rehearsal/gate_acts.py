@@ -16,8 +16,9 @@ from rehearsal.stage import ENVIRONMENT, Stage
 AWAY_S = 2 * MINUTE_S
 NEEDED = ("rehearsal-late", "needed")  # the object without which the new version fails each call
 HALF_PCT, LAST_S, SETTLE_S = 50, 180, 60
+STEPS: list[dict[str, float]] = [{"weight_pct": HALF_PCT, "bake_s": 120}]
 LATE: dict[str, Value] = {
-    "steps": [{"weight_pct": HALF_PCT, "bake_s": 120}],
+    "steps": STEPS,
     "final_bake_s": LAST_S,
     "settle_s": SETTLE_S,
 }
