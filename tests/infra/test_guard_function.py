@@ -144,6 +144,19 @@ def test_guard_takes_a_release_back_while_it_is_armed(
         assert marker.why == f"guard: {ALARM}, after the release was done"
 
 
+@pytest.mark.parametrize(("seconds", "is_back"), [(3599, True), (3600, False)])
+def test_guard_counts_from_the_last_step_where_done_has_no_time(
+    fake: FakeLambda, monkeypatch: pytest.MonkeyPatch, seconds: int, is_back: bool
+) -> None:
+    """A release that was done as soon as its last step began is armed for an hour from then on."""
+    module = load(fake)
+    steps = DONE.replace("t=30 ", "").replace("step=1/3 at=1763712000", "step=3/3 at=1763712000+300+300")
+    monkeypatch.setattr(module.time, "time", lambda: 1_763_712_600 + seconds)
+    fake.given_alias(steps, stable="42")
+    deliver(module, message())
+    assert bool(fake.updates) is is_back
+
+
 def test_guard_leaves_a_release_that_lost_its_traffic(fake: FakeLambda) -> None:
     """A release whose traffic somebody shared since is not what the alarm was armed for."""
     fake.given_alias(DONE, stable="41", weights={"42": 0.5})
@@ -256,8 +269,11 @@ def test_guard_stops_when_somebody_else_rolled_back(fake: FakeLambda) -> None:
 def test_guard_does_not_give_up_quietly(fake: FakeLambda) -> None:
     """An alias that never keeps still is an error, so that Lambda delivers the message again."""
     fake.before_update = [lambda f: f.given_alias(RUN, weights={"42": 0.1})] * 20
+    guard, waits = load(fake), []
+    guard.time.sleep = waits.append
     with pytest.raises(RuntimeError, match="keeps moving"):
-        deliver(load(fake), message())
+        deliver(guard, message())
+    assert waits == pytest.approx([0.1 * attempt for attempt in range(20)])  # 19 s of the minute that it has
 
 
 def test_guard_does_not_swallow_other_errors(fake: FakeLambda) -> None:
