@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from deployer.aws.client import connect
+from deployer.aws.schedule import Schedule
 from deployer.cli.main import main
 from deployer.config import parse
 from deployer.errors import DeployerError, Exit
@@ -99,6 +100,26 @@ def test_a_role_that_may_not_says_what_it_lacks(
     assert "` on `arn:aws:lambda:" in said
     assert "hint: deployer bootstrap --" in said
     assert "must grant it" in said
+
+
+def test_the_deploy_role_makes_and_moves_the_schedule(here: World) -> None:
+    """A rollout may say when the guard ends it, for its own function and with the schedule's own role only."""
+    claims = {"sub": f"{SUBJECT}:environment:production", "repository_id": "456"}
+    deploy = f"arn:aws:iam::000000000000:role/{NAME}-production-deploy-{REGION}"
+    client = here.assume(deploy, environment="production", **claims)("scheduler")
+    guard = f"arn:aws:lambda:{REGION}:000000000000:function:{NAME}-production-guard"
+    role = f"arn:aws:iam::000000000000:role/{NAME}-production-schedule-{REGION}"
+    event = {"rollout": "7.1", "version": "2", "until": 4_070_908_800}
+    for at in (4_070_908_800, 4_070_912_400):
+        Schedule(client, f"{NAME}-production", guard, role).put(at, event)
+    (made,) = here.admin("scheduler").list_schedules()["Schedules"]
+    assert made["Name"] == f"{NAME}-production-rollout"
+    for wrong in (
+        Schedule(client, f"{NAME}-staging", guard, role),
+        Schedule(client, f"{NAME}-production", guard, role.replace("schedule", "function")),
+    ):
+        with pytest.raises(DeployerError):
+            wrong.put(4_070_908_800, event)
 
 
 def test_the_rollback_role_suffices(here: World, run: Callable[..., int]) -> None:

@@ -104,7 +104,7 @@ def the_registry_asks_for_rights(here: World) -> bool:
 
 
 def a_role_is_passed_by_who_may(here: World) -> bool:
-    """Give CloudFormation, then a function, a role without the right to pass it."""
+    """Give CloudFormation, then a function, then a schedule a role without the right to pass it."""
     role = here.role(trust=trusting_service("cloudformation.amazonaws.com"))
     makes = here.session(allow(["cloudformation:*", "lambda:*"], "*"))
     stack = denied(lambda: here.stack(makes, {"Resources": {}}, role))
@@ -114,7 +114,17 @@ def a_role_is_passed_by_who_may(here: World) -> bool:
             FunctionName="fn", Role=role, Code=code, Runtime="python3.13", Handler="index.handler"
         )
     )
-    return "iam:PassRole" in stack and "iam:PassRole" in function
+    target = {"Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:fn", "RoleArn": role}
+    schedules = here.session(allow("scheduler:*", "*"))("scheduler")
+    schedule = denied(
+        lambda: schedules.create_schedule(
+            Name=here.unique("s"),
+            ScheduleExpression="at(2099-01-01T00:00:00)",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target=target,
+        )
+    )
+    return all("iam:PassRole" in said for said in (stack, function, schedule))
 
 
 def lambda_pulls_what_the_repository_lets_it(here: World) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,21 @@ def given_settings(folder: Path, text: str) -> Path:
     return path
 
 
+GUARD_ARN = "arn:aws:lambda:eu-west-1:1:function:image-resizer-production-guard"
+SCHEDULE_ROLE = "arn:aws:iam::1:role/image-resizer-production-schedule-eu-west-1"
+
+
 class StackWithTopic:
-    """A CloudFormation whose stack has the rollout topic."""
+    """A CloudFormation whose stack has the rollout topic, and what a schedule needs if it `has_schedule`."""
+
+    has_schedule = False
 
     def describe_stacks(self, **_: Any) -> dict[str, Any]:
         """Answer that the stack exists, with its topic."""
         outputs = [{"OutputKey": "RolloutTopicArn", "OutputValue": TOPIC}]
+        if self.has_schedule:
+            outputs.append({"OutputKey": "GuardFunctionArn", "OutputValue": GUARD_ARN})
+            outputs.append({"OutputKey": "ScheduleRoleArn", "OutputValue": SCHEDULE_ROLE})
         return {"Stacks": [{"StackName": "s", "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]}
 
     def get_template(self, **_: Any) -> dict[str, Any]:
@@ -78,6 +88,46 @@ class FakeAlarms:
         if what in self.refuses:
             raise refused(what)
         self.calls.append(f"{what} {name}")
+
+
+class _NoSchedule(ClientError):
+    """What the scheduler answers where there is no schedule of that name."""
+
+    def __init__(self) -> None:
+        super().__init__({"Error": {"Code": "ResourceNotFoundException", "Message": "no"}}, "UpdateSchedule")
+
+
+@dataclass
+class FakeScheduler:
+    """EventBridge Scheduler: one schedule of each name, with the moment and what is invoked then."""
+
+    made: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refuses: bool = False
+
+    def update_schedule(self, **wanted: Any) -> None:
+        """Move a schedule that is there."""
+        if self.refuses:
+            raise refused("scheduler")
+        if wanted["Name"] not in self.made:
+            raise _NoSchedule
+        self.made[wanted["Name"]] = wanted
+
+    def create_schedule(self, **wanted: Any) -> None:
+        """Make a schedule that is not there."""
+        assert wanted["Name"] not in self.made
+        self.made[wanted["Name"]] = wanted
+
+    def due(self) -> list[tuple[float, dict[str, Any]]]:
+        """Return each schedule's moment (seconds since the epoch) and event."""
+        return [
+            (
+                datetime.strptime(wanted["ScheduleExpression"], "at(%Y-%m-%dT%H:%M:%S)")
+                .replace(tzinfo=UTC)
+                .timestamp(),
+                json.loads(wanted["Target"]["Input"]),
+            )
+            for wanted in self.made.values()
+        ]
 
 
 @dataclass

@@ -34,6 +34,11 @@ class FakeLambda:
     before_update: list[Callable[[FakeLambda], None]] = field(default_factory=list)
     revision: int = 1
     reads: int = 0
+    deleted: list[str] = field(default_factory=list)
+
+    def delete_alarms(self, *, AlarmNames: list[str]) -> None:  # noqa: N803
+        """Delete alarms; CloudWatch says nothing about those that are not there."""
+        self.deleted += AlarmNames
 
     def given_alias(
         self, description: str, *, stable: str = "41", weights: dict[str, float] | None = None
@@ -75,7 +80,7 @@ def load(client: FakeLambda, function: str = FUNCTION) -> ModuleType:
 
     class Session:
         def create_client(self, service: str) -> FakeLambda:
-            assert service == "lambda"
+            assert service in ("lambda", "cloudwatch")
             return client
 
     module, session = ModuleType("index"), ModuleType("botocore.session")

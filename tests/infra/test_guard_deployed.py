@@ -8,33 +8,34 @@ from collections.abc import Callable
 from typing import Any
 
 from deployer.aws.provisioned import Provisioned
+from deployer.aws.schedule import Schedule
 from deployer.judge.counts import Counts
 from deployer.model import AliasWrite
 from deployer.rollout.guard import Guard
 from deployer.rollout.notify import Notifier
-from infra.conftest import ACCOUNT, NAME, Client, Stacks
+from infra.conftest import ACCOUNT, NAME, Client, Outputs, Stacks
 
 FUNCTION = "guarded-production"
 NO_META = {"ResponseMetadata": None}
-MARKER = "mine [lc1 id=7.1 from=1 to=2 step=1/2 at=1763712000 plan=9c1e st=run]"
+MARKER = "mine [lc1 id=7.1 from=1 to=2 step=1/2 at=1763712000 w=10+95 st=run]"
 
 
-def release_version_2(client: Client, stacks: Stacks) -> tuple[Guard, Any]:
+def release_version_2(client: Client, stacks: Stacks, function: str) -> tuple[Guard, Any, Outputs]:
     """Deploy the stack and leave it as a rollout leaves it whose runner died in the first step."""
-    outputs, lambda_ = stacks.service(FUNCTION), client("lambda")
+    outputs, lambda_ = stacks.service(function), client("lambda")
     image = f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com/{NAME}@sha256:{'2' * 64}"
-    lambda_.update_function_code(FunctionName=FUNCTION, ImageUri=image)
-    assert lambda_.publish_version(FunctionName=FUNCTION)["Version"] == "2"
-    guard = Guard(client("cloudwatch"), FUNCTION, outputs["RolloutTopicArn"])
+    lambda_.update_function_code(FunctionName=function, ImageUri=image)
+    assert lambda_.publish_version(FunctionName=function)["Version"] == "2"
+    guard = Guard(client("cloudwatch"), function, outputs["RolloutTopicArn"])
     guard.arm("2", Counts())
     lambda_.update_alias(
-        FunctionName=FUNCTION,
+        FunctionName=function,
         Name="live",
         FunctionVersion="1",
         RoutingConfig={"AdditionalVersionWeights": {"2": 0.1}},
         Description=MARKER,
     )
-    return guard, lambda_
+    return guard, lambda_, outputs
 
 
 def eventually(holds: Callable[[], bool], within_s: float = 30.0) -> bool:
@@ -47,7 +48,7 @@ def eventually(holds: Callable[[], bool], within_s: float = 30.0) -> bool:
 
 def test_alarm_gives_the_traffic_back_without_a_runner(client: Client, stacks: Stacks) -> None:
     """CloudWatch's alarm, the topic and the guard roll the alias back; no other process takes part."""
-    guard, lambda_ = release_version_2(client, stacks)
+    guard, lambda_, _ = release_version_2(client, stacks, FUNCTION)
 
     def alias() -> Any:
         return lambda_.get_alias(FunctionName=FUNCTION, Name="live")
@@ -67,6 +68,29 @@ def test_alarm_gives_the_traffic_back_without_a_runner(client: Client, stacks: S
     assert after["Description"] == MARKER.replace("st=run", f"st=rolled-back why=guard: {name}")
     assert guard.disarm() == (name,)
     assert guard.disarm() == ()
+
+
+def test_schedule_ends_what_nobody_drives(client: Client, stacks: Stacks) -> None:
+    """At the rollout's latest end the scheduler invokes the guard, which gives the traffic back and deletes the alarm."""
+    function = "scheduled-production"
+    guard, lambda_, outputs = release_version_2(client, stacks, function)
+    arns = (outputs["GuardFunctionArn"], outputs["ScheduleRoleArn"])
+    schedule = Schedule(client("scheduler"), function, *arns)
+    schedule.put(time.time() + 3600, {"rollout": "7.1", "version": "2", "until": 0})
+    at = time.time() - 1
+    schedule.put(at, {"rollout": "7.1", "version": "2", "until": int(at)})
+
+    def alias() -> Any:
+        return lambda_.get_alias(FunctionName=function, Name="live")
+
+    assert eventually(lambda: "st=rolled-back" in alias()["Description"], within_s=60)
+    after = alias()
+    assert after["FunctionVersion"] == "1"
+    assert after["Description"] == MARKER.replace(
+        "st=run", "st=rolled-back why=guard: nobody drove it to its end"
+    )
+    assert eventually(lambda: guard.disarm() == ())
+    assert client("scheduler").list_schedules()["Schedules"] == []
 
 
 def test_announcement_leaves_the_alias_alone(client: Client, stacks: Stacks) -> None:

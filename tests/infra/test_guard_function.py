@@ -164,6 +164,56 @@ def test_guard_leaves_a_release_that_lost_its_traffic(fake: FakeLambda) -> None:
     assert fake.updates == []
 
 
+def ended(**about: object) -> dict[str, object]:
+    """Return the event of the schedule, at the latest end of the rollout in RUN."""
+    return {"rollout": "7.1", "version": "42", "until": int(NOW), **about}
+
+
+@pytest.mark.parametrize("state", ["run", "pause"])
+def test_guard_ends_what_nobody_drove(fake: FakeLambda, state: str) -> None:
+    """At the latest end of a rollout that still shares its traffic, all of it goes back, and its alarm goes."""
+    fake.given_alias(RUN.replace("st=run", f"st={state}"), weights={"42": 0.1})
+    load(fake).handler(ended(), None)
+    assert fake.alias["FunctionVersion"] == "41"
+    assert fake.alias["Description"].endswith("st=rolled-back why=guard: nobody drove it to its end]")
+    assert fake.deleted == [ALARM]
+
+
+@pytest.mark.parametrize(
+    ("description", "stable", "weights"),
+    [
+        (DONE, "42", None),
+        (RUN.replace("st=run", "st=rolled-back"), "41", None),
+        (RUN.replace("id=7.1", "id=8.1"), "41", {"42": 0.1}),
+        (RUN.replace("to=42", "to=43"), "41", {"43": 0.1}),
+    ],
+    ids=["done", "rolled back", "a newer rollout of the version", "another version"],
+)
+def test_guard_only_disarms_what_has_ended(
+    fake: FakeLambda, description: str, stable: str, weights: dict[str, float] | None
+) -> None:
+    """A rollout that came to its end keeps its traffic, and so does another one; the alarm has had its time."""
+    fake.given_alias(description, stable=stable, weights=weights)
+    load(fake).handler(ended(), None)
+    assert fake.updates == []
+    assert fake.deleted == [ALARM]
+
+
+def test_guard_does_nothing_too_early(fake: FakeLambda, capsys: pytest.CaptureFixture[str]) -> None:
+    """An event that comes before its time changes nothing and deletes nothing."""
+    fake.given_alias(RUN, weights={"42": 0.1})
+    load(fake).handler(ended(until=int(NOW) + 1), None)
+    assert (fake.updates, fake.deleted) == ([], [])
+    assert "not over yet" in capsys.readouterr().out
+
+
+def test_guard_ends_what_lost_its_marker(fake: FakeLambda) -> None:
+    """Weights without a readable marker are cleared at the latest end as well."""
+    fake.given_alias("mine", weights={"42": 0.1})
+    load(fake).handler(ended(), None)
+    assert fake.alias == {"FunctionVersion": "41", "Description": "mine"}
+
+
 def test_guard_finds_the_marker_before_a_note(fake: FakeLambda) -> None:
     """A note typed behind the marker in the console changes nothing, and stays."""
     fake.given_alias(RUN + " ask Ann first", weights={"42": 0.1})

@@ -202,19 +202,19 @@ MUTANTS = {
         rules.originals_can_be_brought_back, "NoncurrentDays: 30", "NoncurrentDays: 1", "SourceBucket keeps"
     ),
     "Lambda acts for functions of other accounts": Mutant(
-        rules.lambda_assumes_roles_for_this_account,
+        rules.one_service_assumes_each_role_for_this_account,
         "              StringEqualsIfExists:\n                aws:SourceAccount: !Ref AWS::AccountId\n",
         '              StringEqualsIfExists:\n                aws:SourceAccount: "123456789012"\n',
         "FunctionRole trusts",
     ),
     "the account is a pattern": Mutant(
-        rules.lambda_assumes_roles_for_this_account,
+        rules.one_service_assumes_each_role_for_this_account,
         "              StringEqualsIfExists:\n                aws:SourceAccount: !Ref AWS::AccountId\n",
         '              StringLike:\n                aws:SourceAccount: "*"\n',
         "GuardRole trusts",
     ),
     "another service assumes the function's role": Mutant(
-        rules.lambda_assumes_roles_for_this_account,
+        rules.one_service_assumes_each_role_for_this_account,
         "              Service: lambda.amazonaws.com\n",
         "              Service: [lambda.amazonaws.com, ec2.amazonaws.com]\n",
         "RolloutRole trusts",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from deployer.errors import DeployerError
 
-Value = str | int | list[str] | list[dict[str, float]]
+Value = str | int | list[str] | list[dict[str, int]] | list[dict[str, float]]
 
 # Every act begins from these; an act about one of them sets it to what it shows.
 COMMON: Mapping[str, Value] = {

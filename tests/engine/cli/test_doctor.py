@@ -381,11 +381,16 @@ def test_every_grant_is_asked_about(root: Path, environment: str) -> None:
     for question in asked:
         arguments = question.arguments()
         assert not [arn for arn in arguments["ResourceArns"] if ("*" in arn and arn != "*") or "${" in arn]
-    [passing] = [
-        one for one in asked if one.actions == ("iam:PassRole",) and one.role.endswith("deploy-eu-west-1")
-    ]
-    assert passing.context == (("iam:PassedToService", "cloudformation.amazonaws.com"),)
-    assert passing.resources == (f"arn:aws:iam::{ACCOUNT}:role/resizer-{environment}-stack-eu-west-1",)
+    passing = {
+        one.resources: dict(one.context)["iam:PassedToService"]
+        for one in asked
+        if one.actions == ("iam:PassRole",) and one.role.endswith("deploy-eu-west-1")
+    }
+    named = f"arn:aws:iam::{ACCOUNT}:role/resizer-{environment}"
+    assert passing == {
+        (f"{named}-stack-eu-west-1",): "cloudformation.amazonaws.com",
+        (f"{named}-schedule-eu-west-1",): "scheduler.amazonaws.com",
+    }
     ceilings = {
         dict(one.context).get("iam:PermissionsBoundary", "")
         for one in asked

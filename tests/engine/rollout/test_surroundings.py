@@ -14,9 +14,18 @@ from deployer.aws.errors import Unavailable
 from deployer.canary import marker
 from deployer.cli.main import main
 from deployer.errors import Exit
-from deployer.model import AlarmState
-from engine.around import TOPIC, FakeAlarms, FakeTopic, FakeWarmth, StackWithTopic, given_settings
+from deployer.model import AlarmState, AliasWrite, RolloutState, Routing
+from engine.around import (
+    TOPIC,
+    FakeAlarms,
+    FakeScheduler,
+    FakeTopic,
+    FakeWarmth,
+    StackWithTopic,
+    given_settings,
+)
 from engine.fakes import FakeAws, VirtualClock
+from infra.guard_source import load
 
 ALARM = "image-resizer-production-canary-42"
 SETTINGS = """
@@ -46,6 +55,8 @@ class World:
         self.aws.cloudformation = StackWithTopic()
         self.aws.cloudwatch, self.aws.sns = self.alarms, self.topic
         self.aws.provisioned = self.warmth.port
+        self.scheduler = FakeScheduler()
+        self.aws.client = lambda service: {"scheduler": self.scheduler}[service]
         self._folder = folder
         self.given_settings()
 
@@ -171,6 +182,108 @@ def test_alarm_that_nobody_deleted_goes_after_a_day(world: World) -> None:
     world.clock.sleep(86_400)
     assert world.run("rollout", "resume") == Exit.DONE
     assert world.alarms.put == {}
+
+
+class AsLambda:
+    """The fake's alias and alarms as boto3 shows them to the guard function."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.deleted = world, list[str]()
+
+    def get_alias(self, **_: str) -> dict[str, Any]:
+        """Read the alias."""
+        aws = self.world.aws
+        weights = {aws.canary: aws.weight_pct / 100} if aws.canary else {}
+        return {
+            "FunctionVersion": aws.stable,
+            "Description": aws.description,
+            "RevisionId": aws.alias().revision,
+            "RoutingConfig": {"AdditionalVersionWeights": weights},
+        }
+
+    def update_alias(self, *, RevisionId: str, FunctionVersion: str, Description: str, **_: Any) -> None:  # noqa: N803
+        """Give all traffic to one version."""
+        self.world.aws.update_alias(AliasWrite(FunctionVersion, Description), revision=RevisionId)
+
+    def delete_alarms(self, *, AlarmNames: list[str]) -> None:  # noqa: N803
+        """Delete alarms."""
+        for name in AlarmNames:
+            self.world.alarms.put.pop(name, None)
+
+
+def scheduler_fires(world: World) -> None:
+    """Let the time of the one schedule come, and the real guard function be invoked with its event."""
+    ((at, event),) = world.scheduler.due()
+    world.clock.time = max(world.clock.time, at)
+    guard = load(AsLambda(world))  # type: ignore[arg-type]
+    guard.time.time = world.clock.now
+    guard.handler(event, None)
+
+
+@pytest.fixture
+def scheduled(world: World) -> World:
+    """Return an environment whose stack lets its rollouts make a schedule."""
+    world.aws.cloudformation.has_schedule = True
+    return world
+
+
+def test_a_rollout_that_nobody_drives_ends(scheduled: World) -> None:
+    """Every driver is gone in the first place: at the latest end the guard gives the traffic back, and disarms."""
+    assert scheduled.run("rollout", "start", "--detach") == Exit.DONE
+    assert scheduled.aws.routing == Routing("41", "42", 10)
+    scheduler_fires(scheduled)
+    assert scheduled.aws.routing == Routing("41")
+    found = marker.parse(scheduled.aws.description)[1]
+    assert (found.state, found.why) == (RolloutState.ROLLED_BACK, "guard: nobody drove it to its end")
+    assert scheduled.alarms.put == {}
+
+
+def test_the_latest_end_is_behind_every_place_and_pause(scheduled: World) -> None:
+    """Whoever drives a rollout to its very end, with a full pause in each place, is never overtaken."""
+    began = scheduled.clock.now()
+    assert scheduled.run("rollout", "start", "--detach") == Exit.DONE
+    ((at, event),) = scheduled.scheduler.due()
+    assert at - began >= 3 * (300 + 600 + 600)
+    assert (event["rollout"], event["version"], event["until"]) == ("77.1", "42", int(at))
+
+
+def test_a_paused_rollout_that_nobody_drives_ends(scheduled: World) -> None:
+    """A pause is no excuse: when nobody decides and nobody is left to act on that, the guard does."""
+    scheduled.run("rollout", "start", "--detach")
+    scheduled.run("rollout", "pause")
+    scheduler_fires(scheduled)
+    assert scheduled.aws.routing == Routing("41")
+
+
+def test_resume_moves_the_latest_end(scheduled: World) -> None:
+    """Whoever goes on with a rollout has its whole time before him again."""
+    scheduled.run("rollout", "start", "--detach")
+    ((first, _),) = scheduled.scheduler.due()
+    scheduled.clock.sleep(500)
+    scheduled.run("rollout", "pause")
+    assert scheduled.run("rollout", "resume", "--detach") == Exit.DONE
+    ((second, _),) = scheduled.scheduler.due()
+    assert second - first == 500
+
+
+def test_after_the_release_the_schedule_disarms(scheduled: World) -> None:
+    """When it is done the schedule moves to the end of the armed time; then the alarm goes, and the release stays."""
+    assert scheduled.run("rollout", "start") == Exit.DONE
+    ((at, _),) = scheduled.scheduler.due()
+    assert at == marker.parse(scheduled.aws.description)[1].at + 3600
+    assert list(scheduled.alarms.put) == [ALARM]
+    scheduler_fires(scheduled)
+    assert (scheduled.aws.routing, scheduled.alarms.put) == (Routing("42"), {})
+
+
+def test_a_schedule_that_cannot_be_made_stops_before_traffic(
+    scheduled: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without what ends a lost rollout nothing is begun."""
+    scheduled.scheduler.refuses = True
+    assert scheduled.run("rollout", "start") != Exit.DONE
+    assert scheduled.aws.writes == []
+    assert "image-resizer-production-rollout" in capsys.readouterr().err
 
 
 def test_an_observer_stays_unarmed(world: World) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from deployer.aws import credentials, provisioned
 from deployer.aws.client import Aws
 from deployer.aws.errors import Unavailable
+from deployer.aws.schedule import Schedule
 from deployer.aws.stack import stack_of
 from deployer.context import Context
 from deployer.errors import DeployerError
@@ -20,14 +21,16 @@ from deployer.rollout.guard import Guard, armed_until
 from deployer.rollout.notify import Notifier, Send, webhook
 
 LONGEST_ARMED_S = 86_400  # where traffic proved nothing
+MARGIN_S = 900  # so that whoever drives a rollout to its latest end is not overtaken
 
 
 @dataclass(frozen=True)
 class Surroundings:
     """Everything beside the alias that belongs to the rollouts of one environment.
 
-    `guard` is None where the stack is older than the guard, and for the driver that has alarms of its own.
-    `outputs` are the stack's, by logical key.
+    `guard` is None where the stack is older than the guard, and for the driver that has alarms of its own;
+    `schedule` is None there too, and where nothing may end a rollout by itself. `outputs` are the stack's, by
+    logical key.
     """
 
     context: Context
@@ -35,6 +38,7 @@ class Surroundings:
     guard: Guard | None
     notifier: Notifier
     outputs: Mapping[str, str] = field(default_factory=dict)
+    schedule: Schedule | None = None
 
     @classmethod
     def of(cls, context: Context, aws: Aws) -> Surroundings:
@@ -48,12 +52,17 @@ class Surroundings:
             )
         settings = context.config.environment(context.environment)
         has_guard = bool(topic) and settings.driver != "codedeploy"
+        guard_arn, role = (
+            state.outputs.get(name, "") if state else "" for name in ("GuardFunctionArn", "ScheduleRoleArn")
+        )
+        can_schedule = has_guard and bool(guard_arn and role)
         return cls(
             context,
             aws,
             Guard(aws.cloudwatch, aws.function_name, topic) if has_guard else None,
             Notifier(aws.function_name, sends, context.output.say),
             state.outputs if state else {},
+            Schedule(aws.client("scheduler"), aws.function_name, guard_arn, role) if can_schedule else None,
         )
 
     def check_credentials(self, plan: RolloutPlan) -> None:
@@ -86,6 +95,13 @@ class Surroundings:
         before = self.aws.metrics().baseline(stable, int(self.context.clock.now()))
         name = self.guard.arm(plan.target, before.counts, stable=stable)
         self.context.output.say(f"guard      alarm {name} gives the traffic back when nobody watches")
+        self._end_at(plan, self.context.clock.now() + credentials.longest_s(plan) + MARGIN_S)
+
+    def _end_at(self, plan: RolloutPlan, at: float) -> None:
+        """Let the guard end what is left of the rollout at that moment."""
+        if self.schedule is not None:
+            event = {"rollout": plan.id, "version": plan.target, "until": int(at)}
+            self.schedule.put(at, event)
 
     def rearm(self, plan: RolloutPlan, alias: AliasState) -> None:
         """Put the alarm of a rollout that runs already; without it the rollout still is to be watched."""
@@ -109,6 +125,9 @@ class Surroundings:
             alias = self.aws.alias()
             if plan is not None and not plan.only_observes and alias.marker and alias.marker.id == plan.id:
                 arm_done(self.aws, self.guard, alias, plan.armed_s, self.context.output.say)
+                end = armed_until(alias, plan.armed_s)
+                if end is not None:
+                    self._end_at(plan, end)
             until = armed_until(alias, LONGEST_ARMED_S)
             is_armed = until is not None and self.context.clock.now() < until
             keep = alias.marker.to_version if alias.marker and is_armed else None

@@ -11,7 +11,7 @@ from testbed.enforcement.decisions import Decisions
 from testbed.enforcement.requests import Request
 from testbed.enforcement.settings import Settings
 
-# Action: the parameter that names a role, and the service the role is for.
+# Action: the parameter that names a role, in another one if it has a point, and the service the role is for.
 _GIVEN = {
     "cloudformation:CreateChangeSet": ("RoleARN", "cloudformation.amazonaws.com"),
     "cloudformation:CreateStack": ("RoleARN", "cloudformation.amazonaws.com"),
@@ -19,7 +19,8 @@ _GIVEN = {
     "cloudformation:DeleteStack": ("RoleARN", "cloudformation.amazonaws.com"),
     "lambda:CreateFunction": ("Role", "lambda.amazonaws.com"),
     "lambda:UpdateFunctionConfiguration": ("Role", "lambda.amazonaws.com"),
-    "scheduler:CreateSchedule": ("RoleArn", "scheduler.amazonaws.com"),
+    "scheduler:CreateSchedule": ("Target.RoleArn", "scheduler.amazonaws.com"),
+    "scheduler:UpdateSchedule": ("Target.RoleArn", "scheduler.amazonaws.com"),
 }
 
 
@@ -31,5 +32,7 @@ def install(_: Settings, __: Decisions) -> None:
 def passed(action: str, request: Request) -> list[caller.Further]:
     """Return the right to pass the role that a request names, if it names one."""
     parameter, service = _GIVEN.get(action, ("", ""))
-    role = request.text(parameter) if parameter else ""
+    outer, _, inner = parameter.partition(".")
+    held = request.parameters.get(outer)
+    role = str(held.get(inner, "")) if inner and isinstance(held, dict) else request.text(parameter)
     return [caller.Further("iam:PassRole", role, {"iam:PassedToService": service})] if role else []

@@ -29,9 +29,11 @@ FUNCTION, GUARD, DRIVER = (
 IMAGES = "arn:${AWS::Partition}:ecr:REGION:${RegistryAccount}:repository/NAME"
 STACK = "cloudformation:stack/NAME-ENV/*"
 CHANGE_SETS = "cloudformation:changeSet/NAME-ENV-*/*"
+SCHEDULE = "scheduler:schedule/default/NAME-ENV-rollout"
 CANARY = "cloudwatch:alarm:NAME-ENV-canary-*"
 TOPIC, QUEUE = "sns:NAME-ENV-rollouts", "sqs:NAME-ENV-failures"
-ROLES = {who: f"iam:role/NAME-ENV-{who}-REGION" for who in ("function", "guard", "rollout")}
+ROLES = {who: f"iam:role/NAME-ENV-{who}-REGION" for who in ("function", "guard", "rollout", "schedule")}
+BY_LAMBDA = tuple(role for who, role in ROLES.items() if who != "schedule")
 OF_ACCOUNT = "StringEqualsIfExists aws:ResourceAccount = AWS::AccountId"
 
 Row = tuple[str, tuple[str, ...], str]  # actions, joined by blanks; resources; condition
@@ -78,6 +80,8 @@ ALLOWED: dict[str, tuple[Row, ...]] = {
         ("cloudwatch:DescribeAlarms cloudwatch:GetMetricData cloudwatch:ListMetrics", ("*",), ""),
         ("cloudwatch:DeleteAlarms cloudwatch:PutMetricAlarm", (CANARY,), ""),
         ("sns:Publish", (TOPIC,), ""),
+        ("scheduler:CreateSchedule scheduler:UpdateSchedule", (SCHEDULE,), ""),
+        ("iam:PassRole", (ROLES["schedule"],), _passed_to("scheduler")),
         ("ecr:BatchGetImage ecr:DescribeImages ecr:GetDownloadUrlForLayer", (IMAGES,), ""),
         (
             "cloudformation:CreateChangeSet cloudformation:DeleteChangeSet cloudformation:DescribeChangeSet"
@@ -142,13 +146,14 @@ ALLOWED: dict[str, tuple[Row, ...]] = {
         _made("function", "Boundary"),
         _made("guard", "GuardBoundary"),
         _made("rollout", "RolloutBoundary"),
+        _made("schedule", "ScheduleBoundary"),
         (
             "iam:DeleteRole iam:GetRole iam:GetRolePolicy iam:ListAttachedRolePolicies iam:ListRolePolicies"
             " iam:TagRole iam:UntagRole iam:UpdateRole",
             tuple(ROLES.values()),
             "",
         ),
-        ("iam:PassRole", tuple(ROLES.values()), _passed_to("lambda")),
+        ("iam:PassRole", BY_LAMBDA, _passed_to("lambda")),
         (
             "logs:CreateLogGroup logs:DeleteLogGroup logs:DeleteRetentionPolicy logs:GetDataProtectionPolicy"
             " logs:ListTagsForResource logs:PutRetentionPolicy logs:TagResource logs:UntagResource",
@@ -189,8 +194,10 @@ ALLOWED: dict[str, tuple[Row, ...]] = {
     "GuardBoundary": (
         _log("NAME-ENV-guard"),
         ("lambda:GetAlias lambda:UpdateAlias", (FUNCTION,), OF_ACCOUNT),
+        ("cloudwatch:DeleteAlarms", (CANARY,), OF_ACCOUNT),
         ("sqs:SendMessage", (QUEUE,), OF_ACCOUNT),
     ),
+    "ScheduleBoundary": (("lambda:InvokeFunction", (GUARD,), OF_ACCOUNT),),
     "RolloutBoundary": (
         _log("NAME-ENV-rollout"),
         ("lambda:CheckpointDurableExecution lambda:GetDurableExecutionState", (f"{DRIVER}:*",), OF_ACCOUNT),

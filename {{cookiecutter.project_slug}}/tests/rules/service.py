@@ -30,7 +30,12 @@ PERMISSIONS = {
     },
 }
 # Each role's ceiling in infra/bootstrap.yaml.
-BOUNDARIES = {"FunctionRole": "boundary", "GuardRole": "guard-boundary", "RolloutRole": "rollout-boundary"}
+BOUNDARIES = {
+    "FunctionRole": "boundary",
+    "GuardRole": "guard-boundary",
+    "ScheduleRole": "schedule-boundary",
+    "RolloutRole": "rollout-boundary",
+}
 RESERVED = {"Function": {"Ref": "ReservedConcurrency"}, "GuardFunction": 1, "RolloutFunction": 1}
 # What events arrive at, and where: S3 invokes the alias, SNS the guard as it is.
 INVOKED_BY_EVENTS = (("Function", "live"), ("GuardFunction", "$LATEST"))
@@ -38,6 +43,9 @@ INVOKED_BY_EVENTS = (("Function", "live"), ("GuardFunction", "$LATEST"))
 OUR_OWN = ("GuardFunction", "RolloutFunction")
 # They read, and know no resource or none that works.
 UNSCOPED = {"cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"}
+CANARY_ALARMS = (
+    "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:${FunctionName}-canary-*"
+)
 MAX_INLINE_CHARACTERS = 20_000  # what is longer is no text to read beside a template
 ALIAS_DIMENSIONS = {
     "FunctionName": {"Ref": "FunctionName"},
@@ -247,22 +255,26 @@ def function_has_few_rights(template: Template) -> list[str]:
     return problems
 
 
-def lambda_assumes_roles_for_this_account(template: Template) -> list[str]:
-    """Require that each role is Lambda's to assume, and where Lambda says for which account, for this one only.
+def one_service_assumes_each_role_for_this_account(template: Template) -> list[str]:
+    """Require that each role is Lambda's to assume, the schedule's the scheduler's, and for this account only.
 
-    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    Lambda does not always say for which account it acts, the scheduler does.
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html,
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
     """
-    trust = {
-        "Effect": "Allow",
-        "Principal": {"Service": "lambda.amazonaws.com"},
-        "Action": "sts:AssumeRole",
-        "Condition": {"StringEqualsIfExists": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
-    }
-    return [
-        f"{name} trusts {role['AssumeRolePolicyDocument']['Statement']}"
-        for name, role in resources(template, "AWS::IAM::Role").items()
-        if role["AssumeRolePolicyDocument"]["Statement"] != [trust]
-    ]
+    of_account = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    problems = []
+    for name, role in resources(template, "AWS::IAM::Role").items():
+        is_schedule = name == "ScheduleRole"
+        trust = {
+            "Effect": "Allow",
+            "Principal": {"Service": "scheduler.amazonaws.com" if is_schedule else "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals" if is_schedule else "StringEqualsIfExists": of_account},
+        }
+        if role["AssumeRolePolicyDocument"]["Statement"] != [trust]:
+            problems.append(f"{name} trusts {role['AssumeRolePolicyDocument']['Statement']}")
+    return problems
 
 
 def guard_only_moves_the_alias(template: Template) -> list[str]:
@@ -275,6 +287,7 @@ def guard_only_moves_the_alias(template: Template) -> list[str]:
     problems = []
     if beyond_logs != [
         (("lambda:GetAlias", "lambda:UpdateAlias"), (function,)),
+        (("cloudwatch:DeleteAlarms",), ({"Fn::Sub": CANARY_ALARMS},)),
         (("sqs:SendMessage",), ({"Fn::GetAtt": ["FailureQueue", "Arn"]},)),
     ]:
         problems.append(f"the guard may {beyond_logs}")
@@ -362,7 +375,7 @@ RULES: tuple[Rule, ...] = (
     logs_expire,
     alarms_watch_the_alias,
     function_has_few_rights,
-    lambda_assumes_roles_for_this_account,
+    one_service_assumes_each_role_for_this_account,
     guard_only_moves_the_alias,
     rollout_function_only_rolls_out,
     only_our_alarms_publish,
