@@ -276,7 +276,7 @@ def test_guard_after_hands_in_the_console(
         assert fake.alias["FunctionVersion"] == "41"
 
 
-@pytest.mark.parametrize("length", [80, 81, 178, 179, 180, 181, 182, 190])
+@pytest.mark.parametrize("length", [80, 81, *range(130, 190, 5), 178, 179, 181, 182])
 def test_guard_leaves_the_marker_out_where_it_has_no_room(length: int) -> None:
     """People's own text stays whole; without room for the marker the traffic is given back without it."""
     description = "x" * length + " " + RUN.removeprefix("mine ")
@@ -472,6 +472,7 @@ def with_fields(fields: str) -> str:
     "description",
     [
         *(with_fields(fields) for fields in ("t=30", "t=x", "ok=30", "ok=x", "p=1s", "p=12s", "p=2", "p=x", "p=1xs", "p=s")),
+        *(RUN.replace("w=10", f"w={share}") for share in ("0", ".1", "-0.5", "0.0", "100", "100.1", "101", "x", "nan")),
         RUN.replace("from=41", "from="),
         RUN.replace("step=1/3", "step=1/x"),
         "[lc1 id=6.1 from=40 to=41 step=1/2 at=1763000000 w=10+95 st=rolled-back] " + RUN,
