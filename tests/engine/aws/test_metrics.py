@@ -206,7 +206,9 @@ def test_the_week_of_the_alias(cloudwatch):
             "ScanBy": "TimestampAscending",
         },
     )
-    found = Metrics(client, FN).history(hour + 600)
+    metrics = Metrics(client, FN)
+    found = metrics.history(hour + 600)
+    assert metrics.history(hour + 4199) is found, "one call for the plan, the gate and the alarm"
     assert (found.until, len(found.calls), found.calls[-1], found.errors[-1]) == (hour, 7 * 24 * 60, 9, 2)
     assert (found.throttles[0], sum(found.throttles)) == (3, 3)
     assert (len(found.blocks), found.blocks[-1], found.blocks[0]) == (7 * 24 * 4, Block(10, 2), Block())

@@ -55,7 +55,7 @@ CALLS: dict[str, tuple[str, Callable[[Aws], object]]] = {
         "cloudwatch",
         lambda aws: aws.metrics().minutes(("41", "42"), 1_763_712_000, 1_763_712_600, None),
     ),
-    "week": ("cloudwatch", lambda aws: aws.metrics().week("41", 1_763_712_000)),
+    "week": ("cloudwatch", lambda aws: aws.metrics().history(1_763_712_000)),
     "arm": ("cloudwatch", lambda aws: Guard(aws.cloudwatch, FN, TOPIC).arm("42", Counts())),
     "disarm": ("cloudwatch", lambda aws: Guard(aws.cloudwatch, FN, TOPIC).disarm()),
     "stack": ("cloudformation", lambda aws: Stack(aws.cloudformation, FN, VirtualClock()).read()),

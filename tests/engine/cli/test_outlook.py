@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from deployer.cli.outlook import describe
 from deployer.config import Environment
+from deployer.drivers import costs
 from deployer.judge.auto import Places, Route
 from deployer.judge.counts import Dispersion
-from deployer.judge.estimate import Choice, Estimate
+from deployer.judge.estimate import Choice, Estimate, duration_s, estimate
 from deployer.judge.forecast import Forecast
 from deployer.judge.planned import Outlook
 from deployer.judge.power import Traffic
 from deployer.model import Ends, Step
+from generating import GENERATED
 
 AUTO = Environment(steps="auto")
 FOUND = Forecast(found=1.0, found_min=5.0, failed=25.4, search_min=0, total_min=5)
@@ -56,6 +58,14 @@ def test_the_whole_text_with_traffic():
         "       2       3600       48 min   100 %                25",
         "       5       1800       30 min   100 %                25 *",
     ]
+
+
+def test_the_example_of_the_docs_is_what_plan_prints():
+    """docs/release.md shows what `plan` prints with the settings of a new repository and 100 calls a minute."""
+    found = estimate(AUTO, Outlook(Traffic(100, 0.001), has_calls=True))
+    said = f"{describe(AUTO, found)}\n{costs.describe('runner', duration_s(found))}"
+    shown = "\n".join(f"    {line}".rstrip() for line in said.splitlines())
+    assert shown in (GENERATED / "docs" / "release.md").read_text(encoding="utf-8")
 
 
 def test_the_whole_text_without_traffic():

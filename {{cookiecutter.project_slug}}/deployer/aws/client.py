@@ -26,6 +26,7 @@ from deployer.canary import marker
 from deployer.config import ALIAS
 from deployer.config import Config as DeployConfig
 from deployer.context import Context
+from deployer.judge.counts import Week
 from deployer.model import AlarmReading, AliasState, AliasWrite, Routing, percent
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Aws:
             self.ecr: ECRClient = session.client("ecr", config=patient)
             self._sts: STSClient = session.client("sts", config=patient)
         self._session = session
+        self._weeks: dict[int, Week] = {}
 
     def register(self, event: str, handler: Callable[..., Any]) -> None:
         """Register a handler of one of botocore's events with every client, those made later included.
@@ -144,7 +146,7 @@ class Aws:
 
     def metrics(self) -> Metrics:
         """Return the numbers of the alias's versions."""
-        return Metrics(self.cloudwatch, self.function_name, counts_failures=self.counts_failures)
+        return Metrics(self.cloudwatch, self.function_name, self._weeks, counts_failures=self.counts_failures)
 
     def alarms(self, names: tuple[str, ...]) -> dict[str, AlarmReading]:
         """Return each named alarm's state and since when; one that does not exist is MISSING."""

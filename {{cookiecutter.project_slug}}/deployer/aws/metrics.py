@@ -47,16 +47,23 @@ class Series:
 class Metrics:
     """The numbers of one alias. Each method is one GetMetricData call, whatever the length of the rollout.
 
-    With `counts_failures` the app's own metric `Failures` takes the place of Lambda's `Errors`: what the
-    function handled, and answered without doing its work, is no error to Lambda.
+    `weeks` keeps those that were read, by their end. With `counts_failures` the app's own metric `Failures`
+    takes the place of Lambda's `Errors`: what the function handled, and answered without doing its work, is
+    no error to Lambda.
     """
 
     def __init__(
-        self, client: CloudWatchClient, function_name: str, *, counts_failures: bool = False
+        self,
+        client: CloudWatchClient,
+        function_name: str,
+        weeks: dict[int, Week] | None = None,
+        *,
+        counts_failures: bool = False,
     ) -> None:
         self._client = client
         self._function_name = function_name
         self._counts_failures = counts_failures
+        self._weeks = {} if weeks is None else weeks
 
     def baseline(self, stable: str, until: int) -> Baseline:
         """Return what the stable version did in the hour that ends at `until` (seconds since the epoch)."""
@@ -73,29 +80,20 @@ class Metrics:
         p50_ms, p99_ms = (max(found[name].values(), default=0.0) for name in ("p50", "p99"))
         return Baseline(Counts(calls=round(calls), errors=errors), p50_ms=p50_ms, p99_ms=p99_ms)
 
-    def week(self, stable: str, until: float) -> tuple[list[float], float]:
-        """Return a version's calls in each minute of the week before `until`, and its error rate (0-1).
-
-        Minutes without a data point are zeros. CloudWatch keeps one-minute points for 15 days.
-        """
-        end = int(until) // MINUTE_S * MINUTE_S
-        wanted = {
-            "calls": Series(stable, "Invocations", "Sum"),
-            "errors": Series(stable, "Errors", "Sum"),
-        }
-        found = self._read(wanted, end - WEEK_S, end, MINUTE_S)
-        calls = [found["calls"].get(at, 0.0) for at in range(end - WEEK_S, end, MINUTE_S)]
-        return calls, sum(found["errors"].values()) / max(1.0, sum(calls))
-
     def history(self, until: float) -> Week:
         """Return what the alias, both versions together, did in each minute of a week.
 
         The week ends with the last full hour at least 10 minutes before `until` (seconds since the epoch), so
         that whoever resumes a rollout reads the same. Its errors are Lambda's own, also where the gate
-        compares the app's metric: that has no series of the alias. 30 240 points are one call.
+        compares the app's metric: that has no series of the alias. 30 240 points are one call, made once.
         Source: up to 100 800, https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
         """
         end = int(until - KNOWN_AFTER_S) // HOUR_S * HOUR_S
+        if end not in self._weeks:
+            self._weeks[end] = self._week(end)
+        return self._weeks[end]
+
+    def _week(self, end: int) -> Week:
         wanted = {name: Series(None, name.capitalize(), "Sum") for name in ("errors", "throttles")}
         wanted["calls"] = Series(None, "Invocations", "Sum")
         found = self._read(wanted, end - WEEK_S, end, MINUTE_S)
