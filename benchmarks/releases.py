@@ -1,6 +1,6 @@
 """Play whole rollouts with the steps that ship, and hold `deployer plan`'s forecast against them.
 
-    python -m benchmarks.releases                 # about half an hour on two cores
+    python -m benchmarks.releases                 # about half an hour
     python -m benchmarks.releases --runs 20       # a quick look, less precise
 
 Each rollout is played by `deployer.rollout.run.tick` itself, on a simulated alias whose calls arrive at

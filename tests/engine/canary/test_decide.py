@@ -283,3 +283,12 @@ def test_decide_is_total_and_only_pass_promotes(alias, evidence, now, is_begun):
         assert evidence.judged_s >= 60
     if isinstance(decision, SetWeight | Promote):
         assert not is_begun or (alias.marker is not None and alias.marker.id == PLAN.id)
+
+
+def test_what_no_traffic_proved_says_so_where_it_is_announced():
+    """The last write's reason tells whoever hears of it that the release was not proved."""
+    assert (
+        "no traffic proves version 42"
+        in canary.decide(replace(PLAN, proves=False), LAST, judged(120), START + 120).reason
+    )
+    assert "proves" not in canary.decide(PLAN, LAST, judged(120), START + 120).reason

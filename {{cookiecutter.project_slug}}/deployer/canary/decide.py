@@ -205,7 +205,7 @@ def next_move(plan: RolloutPlan, marker: Marker, reason: str) -> SetWeight | Pro
     """Return what comes after the present place."""
     if marker.step < len(plan.steps):
         return SetWeight(marker.step + 1, plan.steps[marker.step].weight_pct, reason)
-    return Promote(reason)
+    return Promote(reason if plan.proves else f"{reason}; no traffic proves version {plan.target}")
 
 
 def _why_over(step: Step, evidence: Evidence) -> str | None:
