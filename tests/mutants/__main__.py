@@ -1,11 +1,11 @@
 """Make mutants and play them: `python3 dev.py mutants [PATHS] [--minutes M] [--sample N]`; writes build/mutants.md.
 
-Two libraries do this for Python. mutmut rewrites each function into one with a switch, in a copy of the sources below
-`mutants/`, and asks for a name that can be imported from the root of the project; a folder called
-`{{cookiecutter.project_slug}}` and the guard's text in a YAML file are neither. cosmic-ray writes each mutant over the
-file itself and runs one command for all of them: no choice of tests by line, half a minute where this takes one second,
-and a crash leaves a mutant in the folder that every generated repository is copied from. So neither was taken. What is
-here keeps all files as they are.
+Two libraries do this for Python, and neither was taken. mutmut finds the tests of a mutant by a name made of its path,
+which is not the name that Python imports where pytest's `pythonpath` names a folder, as it does here; and the guard's
+text in a YAML file has no name at all. Source: https://github.com/boxed/mutmut/pull/516
+cosmic-ray writes each mutant over the file itself and runs one command for all of them, whatever line it changed; one
+that is ended leaves a mutant in the folder that every repository is generated from.
+Source: `src/cosmic_ray/mutating.py` there, and https://github.com/btclib-org/btclib/issues/392
 """
 
 from __future__ import annotations
