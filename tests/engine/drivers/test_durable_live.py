@@ -16,6 +16,7 @@ import subprocess
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -103,14 +104,21 @@ def given_function(aws: Aws, alarm: str) -> None:
     aws.cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="given")
 
 
-def given_durable_function(local_aws: LocalAws, name: str) -> None:
-    """Make the durable function from the very Zip that `apply` uploads, for the local AWS's own Python."""
+@cache
+def packed() -> tuple[str, str]:
+    """Return the very Zip that `apply` uploads, in base64, and for which Python it is: the local AWS's own."""
     told = subprocess.run(
         [find_python(), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     python = told.stdout.strip()
     made = package.build(ROOT, "arm64" if os.uname().machine == "aarch64" else "x86_64", python=python)
+    return base64.b64encode(made.body).decode(), python
+
+
+def given_durable_function(local_aws: LocalAws, name: str) -> None:
+    """Make the durable function."""
+    code, python = packed()
     body = {
         "FunctionName": name,
         "Runtime": f"python{python}",
@@ -119,7 +127,7 @@ def given_durable_function(local_aws: LocalAws, name: str) -> None:
         "Timeout": 60,
         "MemorySize": 512,
         "DurableConfig": {"Enabled": True, "ExecutionTimeout": 86400, "RetentionPeriodInDays": 1},
-        "Code": {"ZipFile": base64.b64encode(made.body).decode()},
+        "Code": {"ZipFile": code},
     }
     address = urlsplit(local_aws.endpoint)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
