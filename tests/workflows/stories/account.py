@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from deployer.aws import calls
 from deployer.config import Config, load
 from deployer.rollout import sample as samples
 from rehearsal.clock import CompressedClock
+from rehearsal.ledger import week_before
 from rehearsal.traffic import CALLS, Target, Watch, flowing
 from workflows.stories.hub import Hub
 
@@ -31,6 +32,7 @@ class Account:
     hub: Hub
     local_aws: LocalAws
     clock: CompressedClock
+    _has_past: set[str] = field(default_factory=set, init=False)
 
     @property
     def config(self) -> Config:
@@ -84,6 +86,15 @@ class Account:
         event = calls.fill(sample.event, names, where="the sample's event")
         others = (beside or self.hub.remote.parent) / CALLS
         clients = self.client("lambda"), self.client("cloudwatch")
+        self._give_past(name, per_s)
         target = Target(name, event, *clients, self.clock, others)
         with flowing(target, per_s=per_s, seed=uuid.uuid4().hex, look=lambda _: None) as watch:
             yield watch
+
+    def _give_past(self, name: str, per_s: float) -> None:
+        """Write a calm week of such traffic once: without any, a release goes by its sample alone."""
+        if name in self._has_past:
+            return
+        self._has_past.add(name)
+        for data in week_before(name, self.clock.now(), per_s / self.clock.speed):
+            self.client("cloudwatch").put_metric_data(Namespace="AWS/Lambda", MetricData=data)

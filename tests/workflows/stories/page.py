@@ -30,7 +30,9 @@ The rules in `tests/rules/` of a generated repository hold what concurrency grou
 
 ## What was changed for it
 
-- `deploy.toml`: the processor is this machine's, production's steps are shorter, and a minute needs fewer calls.
+- `deploy.toml`: the processor is this machine's, and production's steps are a short list.
+- A calm week of traffic is written into CloudWatch before the first of it: a function without one is released by its
+  sample alone.
 - The deployer's clock runs {speed:g} times faster. A program of the tests stands before `deployer` on PATH for that.
 - The vulnerability database is invented. The base image is the one that `BASE_IMAGE` names, if it is set.
 - uv and pip use this machine's caches, and environments stay between the jobs of one machine.

@@ -48,7 +48,10 @@ def broken_release(world: World) -> None:
         record = world.play()
     assert record.results["staging"] == "success", explained(record)
     assert record.results[PRODUCTION] == "failure"
-    assert record.job(PRODUCTION).step(ROLL_OUT).outcome == "failure"
+    roll_out = record.job(PRODUCTION).step(ROLL_OUT)
+    assert roll_out.outcome == "failure"
+    assert "% of traffic" in roll_out.text, "it was refused before it had any"
+    assert "was rolled back" in roll_out.text
     assert world.alias()[:2] == (stable, {})
     nothing_denied(world, before)
 
