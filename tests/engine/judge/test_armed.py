@@ -58,3 +58,12 @@ def test_it_says_when_it_fires() -> None:
     """The threshold in words has its share and its time."""
     assert str(Threshold(10, 300, 3)) == "10 % of the calls failed for 15 min"
     assert all(share <= 90 for share, _ in CANDIDATES)
+
+
+@pytest.mark.parametrize(
+    ("calls", "quiet_s"),
+    [((), 0), ((1.0, 2.0), 0), ((0.0, 0.0, 1.0, 0.0), 120), ((1.0, 0.0, 0.0, 0.0), 180)],
+)
+def test_the_longest_silence_of_a_week(calls: tuple[float, ...], quiet_s: float) -> None:
+    """The most minutes in a row without a call, at the week's beginning and end as well."""
+    assert Week(0, calls).quiet_s == quiet_s

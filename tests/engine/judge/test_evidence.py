@@ -174,8 +174,7 @@ def test_an_episode_of_a_quiet_function_is_over_after_an_hour():
     """Where no later minute has calls of both versions, one bad minute does not hold the rollout for ever."""
     minutes = [*GOOD, minute(20, (10, 10), (190, 0))]
     for now, expected in ((1200 + 3599, INCONCLUSIVE), (1200 + 3600, PASS)):
-        gate = replace(SETTINGS, stale_after_s=1e9)
-        assert outcomes(judge(gate, minutes, so_far(now=now), now)) == [expected]
+        assert outcomes(judge(SETTINGS, minutes, so_far(now=now, quiet_s=1e9), now)) == [expected]
 
 
 def test_a_second_bad_minute_after_an_episode_fails():
@@ -206,15 +205,33 @@ def test_numbers_read_long_ago_are_not_evidence():
 
 def test_silence_is_unseen_only_where_traffic_was_steady():
     """Metrics that stop are missing when many calls were due, and normal when hardly any were."""
-    now = after(GOOD) + 301
+    now = after(GOOD) + 601
     found = judge(SETTINGS, GOOD, so_far(now=now), now)
     assert (
         found.verdicts[0].sentence
-        == "the metrics of v41 and v42 stopped 301 s ago, though traffic was steady: what they do cannot be seen."
+        == "the metrics of v41 and v42 stopped 601 s ago, though traffic was steady: what they do cannot be seen."
     )
     rare = [minute(n, (3, 0), (2, 0)) for n in range(0, 60, 3)]
-    now = after(rare) + 301
+    now = after(rare) + 601
     assert outcomes(judge(SETTINGS, rare, so_far(now=now), now)) == [PASS]
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "quiet_s", "expected"),
+    [(600, 0, PASS), (601, 0, UNMEASURABLE), (601, 601, PASS), (3601, 3600, UNMEASURABLE)],
+    ids=["late", "later than CloudWatch is", "as last week", "longer than last week"],
+)
+def test_silence_that_is_usual_is_no_blindness(silent_s, quiet_s, expected):
+    """Numbers that are late, and a function that is called in bursts, are seen well enough."""
+    now = after(GOOD) + silent_s
+    assert outcomes(judge(SETTINGS, GOOD, so_far(now=now, quiet_s=quiet_s), now)) == [expected]
+
+
+def test_numbers_that_never_came_are_missed_after_a_busy_hour():
+    """A rollout without a single number is not healthy where the hour before was busy; after a quiet one it is."""
+    for calls, expected in ((3600, UNMEASURABLE), (60, PASS)):
+        rollout = replace(so_far(now=1000), starts=tuple(RAMP[:1]), before=Counts(calls))
+        assert outcomes(judge(SETTINGS, [], rollout, 1000)) == [expected]
 
 
 def test_a_proven_failure_outweighs_missing_numbers():

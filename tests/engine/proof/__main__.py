@@ -15,7 +15,13 @@ from engine.proof.scenarios import LONG, STANDARD, of
 
 COMMAND = "python3 dev.py proof"
 STANDARD_NAME, LONG_NAME = "10/50 %", "5/10/25 %"
-TWO_FAULTS = ("broken", "slightly worse", "alarm in the first step", "slower, goes back")
+# The long ramp differs from the standard one in its times alone: what ends badly there ends early.
+OF_LONG = ("broken", "alarm in the first step", "slower, goes back")
+SCENARIOS = (
+    *of(STANDARD, STANDARD_NAME),
+    *(scenario for scenario in of(LONG, LONG_NAME) if scenario.name.partition(", ")[2] in OF_LONG),
+)
+TWO_FAULTS = ("broken", "alarm in the first step")
 NOT_COVERED = (
     "Chance. Traffic is even and errors come at their rate, so numbers are never drawn. How often chance misleads the gate"
     " is simulated: [rollout-power](rollout-power.md), [rollout-runs](rollout-runs.md).",
@@ -34,7 +40,7 @@ REPORT = Path(__file__).parents[3] / "docs" / "rollout-proof.md"
 def main() -> int:
     """Explore every scenario, then every mutant; print as it goes, write the report at the end."""
     began = time.monotonic()
-    rows = [row(scenario, 1) for scenario in (*of(STANDARD, STANDARD_NAME), *of(LONG, LONG_NAME))]
+    rows = [row(scenario, 1) for scenario in SCENARIOS]
     pairs = [
         row(scenario, 2)
         for scenario in of(STANDARD, STANDARD_NAME)
@@ -102,9 +108,9 @@ def report(
         "own faults, that these stretches put together; *played* is how many stretches that took.",
         "",
         "A rollout that was cancelled before its first write counts as rolled back: nothing had moved. A version that is",
-        "slower, or has hardly any traffic, waits for a person for five minutes here instead of an hour, and a step is",
-        "extended by two minutes instead of ten: the same rules, and far fewer seconds to look at. A red alarm ends a",
-        "rollout unless it was red before: that is why a few of those rollouts, begun late by a second process, are done.",
+        "slower waits for a person for five minutes here instead of an hour: the same rules, and far fewer seconds to",
+        "look at. A red alarm ends a rollout unless it was red before: that is why a few of those rollouts, begun late by",
+        "a second process, are done.",
         "",
     ]
     for faults, table in enumerate(tables, start=1):

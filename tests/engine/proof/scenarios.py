@@ -8,7 +8,7 @@ from deployer.model import AlarmState, OnSlow, RolloutPlan, Step
 from engine.fakes import Traffic, VirtualClock
 from engine.proof.process import Scenario
 
-# deploy.toml's production environment; test_matrix holds the two together.
+# Three places, as last week's traffic makes them; each is judged for its whole time.
 STANDARD = RolloutPlan(
     id="77.1",
     target="42",

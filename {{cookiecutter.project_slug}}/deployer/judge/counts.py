@@ -61,6 +61,15 @@ class Week:
     counts_errors: bool = True
 
     @property
+    def quiet_s(self) -> float:
+        """Return for how many seconds at most there was no call at all."""
+        longest = run = 0
+        for calls in self.calls:
+            run = 0 if calls else run + 1
+            longest = max(longest, run)
+        return 60.0 * longest
+
+    @property
     def blocks(self) -> tuple[Block, ...]:
         """Return the quarters of an hour; none where the errors are not those that the gate compares."""
         if not self.counts_errors:
@@ -109,7 +118,8 @@ class RolloutSoFar:
     but never the first. `read_at` is when the metrics were last read completely, None for never.
     `before` is what the stable version did in the hour before the first step. `accepted_at` is when a person
     last resumed the rollout: how slow it was before does not pause it again. `dispersion` is how errors came
-    in the week before the first step, `windows` how often calls were throttled in it.
+    in the week before the first step, `windows` how often calls were throttled in it, `quiet_s` for how long
+    at most it had no call at all.
     """
 
     stable: str
@@ -121,6 +131,7 @@ class RolloutSoFar:
     accepted_at: float = 0.0
     dispersion: Dispersion = field(default_factory=Dispersion)
     windows: Windows = field(default_factory=Windows)
+    quiet_s: float = 0.0
 
     @property
     def current(self) -> StepStart:

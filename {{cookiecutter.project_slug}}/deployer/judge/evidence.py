@@ -129,8 +129,8 @@ def _blindness(
 ) -> str | None:
     """Return why the canary cannot be seen, or None. Missing numbers are never read as zero errors.
 
-    CloudWatch has no data point for a minute without calls, so silence alone proves nothing; silence where
-    at least 30 calls were to be expected does.
+    CloudWatch has no data point for a minute without calls, so silence alone proves nothing. It does where at
+    least 30 calls were to be expected, for longer than CloudWatch is ever late and last week was ever silent.
     """
     if rollout.read_at is None or now - rollout.read_at > settings.stale_after_s:
         return say.not_read(rollout, now)
@@ -140,10 +140,10 @@ def _blindness(
     expected = stable * step.weight_pct / (100 - step.weight_pct) if step.weight_pct < 100 else 0.0
     if expected >= SILENT_CALLS and not any(m.canary.calls for m in traffic if m.at >= step.at):
         return say.canary_missing(rollout, expected)
+    newest, per_second = rollout.starts[0].at, rollout.before.calls / 3600
     if traffic:
         newest = traffic[-1].at + 60
         per_second = sum(m.canary.calls + m.stable.calls for m in traffic) / (newest - traffic[0].at)
-        silent_s = now - settings.settle_s - rollout.p99_duration_s - newest
-        if silent_s > settings.stale_after_s and per_second * silent_s >= SILENT_CALLS:
-            return say.stale(rollout, silent_s)
-    return None
+    silent_s = now - settings.settle_s - rollout.p99_duration_s - newest
+    is_unusual = silent_s > max(places.LATE_S, rollout.quiet_s)
+    return say.stale(rollout, silent_s) if is_unusual and per_second * silent_s >= SILENT_CALLS else None

@@ -45,6 +45,7 @@ class Gate:
     _baseline: tuple[str, Baseline] | None = None
     _dispersion: tuple[int, Dispersion] | None = None
     _windows: Windows = field(default_factory=Windows)
+    _quiet_s: float = 0.0
     _judged: evidence.Judgement = field(default_factory=lambda: evidence.Judgement(()))
 
     @property
@@ -87,6 +88,7 @@ class Gate:
             before=baseline.counts,
             dispersion=runs,
             windows=self._windows,
+            quiet_s=self._quiet_s,
             accepted_at=marker.starts[0] + marker.accepted_s if marker.accepted_s else 0.0,
         )
         settings = replace(self.settings, compare_slow=slow_ms is not None)
@@ -137,7 +139,7 @@ class Gate:
             week = aws.metrics().history(until)
             found = dispersion(week.blocks, exposure_min=plan.exposure_min, attempts=self.settings.attempts)
             self._dispersion = (until, found)
-            self._windows = throttles.usual(week, plan.steps[-1].bake_s)
+            self._windows, self._quiet_s = throttles.usual(week, plan.steps[-1].bake_s), week.quiet_s
         return self._dispersion[1]
 
 
