@@ -170,13 +170,17 @@ def ended(**about: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("state", ["run", "pause"])
-def test_guard_ends_what_nobody_drove(fake: FakeLambda, state: str) -> None:
+def test_guard_ends_what_nobody_drove(
+    fake: FakeLambda, state: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """At the latest end of a rollout that still shares its traffic, all of it goes back, and its alarm goes."""
     fake.given_alias(RUN.replace("st=run", f"st={state}"), weights={"42": 0.1})
     load(fake).handler(ended(), None)
     assert fake.alias["FunctionVersion"] == "41"
     assert fake.alias["Description"].endswith("st=rolled-back why=guard: nobody drove it to its end]")
     assert fake.deleted == [ALARM]
+    told = capsys.readouterr().out
+    assert told == "rolled back to version 41: nobody drove it to its end; its alarm is deleted\n"
 
 
 @pytest.mark.parametrize(
