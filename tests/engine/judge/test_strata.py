@@ -65,6 +65,28 @@ def test_the_sum_from_its_highest_term_is_the_whole_sum(canary, stable, marks, o
         assert value == pytest.approx(math.log(exact), abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("canary", "stable", "marks"),
+    [(20_000, 20_000, 10_000), (38_000, 2_000, 30_000), (2_000, 38_000, 30_000)],
+)
+def test_a_busy_stratum_is_summed_from_where_its_terms_are_high(canary, stable, marks):
+    """From anywhere else the sum would leave the range of a float; here it agrees with one of logarithms."""
+
+    def log_polynomial(weight: float) -> float:
+        ks = range(max(0, marks - stable), min(canary, marks) + 1)
+        terms = [
+            math.log(weight) * k
+            - sum(math.lgamma(n + 1) for n in (k, canary - k, marks - k, stable - marks + k))
+            for k in ks
+        ]
+        highest = max(terms)
+        return highest + math.log(math.fsum(math.exp(term - highest) for term in terms))
+
+    found = log_means(canary, stable, marks, (1.5, 5.0), 1.5)
+    for omega, value in zip((1.5, 5.0), found, strict=True):
+        assert value == pytest.approx(log_polynomial(1.5 * omega) - log_polynomial(1.5), abs=1e-6)
+
+
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0.1, 1.5), st.data())
 def test_odds_up_to_the_tolerated_ones_are_a_fair_bet(canary, stable, odds, data):
     """Computed exactly: a canary whose odds are at most 1.5 times higher gains nothing on average."""
