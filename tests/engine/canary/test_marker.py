@@ -26,7 +26,7 @@ def test_it_reads_as_specified():
     why=st.text(max_size=400),
     state=st.sampled_from(RolloutState),
     since_s=st.integers(0, 86_400),
-    paused=st.tuples(st.integers(1, 9), st.one_of(st.none(), st.sampled_from(Cause))),
+    paused=st.tuples(st.integers(1, 99), st.one_of(st.none(), st.sampled_from(Cause))),
 )
 def test_round_trip(text, why, state, since_s, paused):
     """Whatever text and reason it carries, state and text come back, within Lambda's 256 characters."""
@@ -117,3 +117,15 @@ def test_a_marker_of_an_earlier_form_is_read(named, state):
 def test_a_state_began_after_its_step():
     """A pause is counted from when it began, not from when its step did."""
     assert replace(RUNNING, since_s=90).at == 1_763_712_312 + 90
+
+
+@pytest.mark.parametrize("room", [-1, 0, 1, 2])
+def test_the_reason_takes_what_room_is_left(room):
+    """Of a reason that does not fit the beginning is kept, down to one letter; without room it is left out whole."""
+    text = "x" * (256 - len(marker.render("", RUNNING)) - len("  why=") - room)
+    written = marker.render(text, replace(RUNNING, why="yyyy"))
+    if room > 0:
+        assert len(written) == 256
+        assert written.endswith(f" why={'y' * room}]")
+    else:
+        assert written == marker.render(text, RUNNING)
