@@ -78,11 +78,14 @@ PURE = {
     *("gameday.plan", "gameday.record", "gameday.chain", "gameday.findings"),
 }
 HOMES = {
-    "boto3": {"aws.client"},
-    "botocore": {"aws.client", "aws.errors", "aws.credentials", "aws.stack", "aws.tries"},
+    "boto3": set(),
+    "botocore": {"aws.client", "aws.clients", "aws.errors", "aws.credentials", "aws.stack", "aws.tries"},
     "subprocess": {"image.docker", "github", "drivers.package"},
     "rich": {"report.console"},
-    "typer": {"cli.main", "cli.bootstrap_command", "cli.options", "cli.rollout", "cli.watch"},
+    "typer": {
+        f"cli.{name}"
+        for name in ("main", "bootstrap_command", "options", "prune_command", "rollout", "watch")
+    },
     "time": {"clock"},
     "testbed": {"cli.smoke_commands"},
     "requests": set(),

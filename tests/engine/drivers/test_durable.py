@@ -585,9 +585,9 @@ class TestPackage:
         assert Path(told.stdout.strip()).is_relative_to(tmp_path)
 
     def test_every_client_has_its_data(self):
-        """Each AWS service `deployer.aws.client` makes a client of is described in the package."""
-        source = (GENERATED / "deployer/aws/client.py").read_text(encoding="utf-8")
-        used = set(re.findall(r'session\.client\(\s*"(\w+)"', source))
+        """Each AWS service `deployer.aws.clients` makes a client of is described in the package."""
+        source = (GENERATED / "deployer/aws/clients.py").read_text(encoding="utf-8")
+        used = set(re.findall(r'self\.made\(\s*"(\w+)"', source))
         assert len(used) > 4
         assert used <= set(package._SERVICES)
 

@@ -1,4 +1,4 @@
-"""Lambda and CloudWatch as the deployer needs them. Shell: the only module that imports boto3.
+"""Lambda and CloudWatch as the deployer needs them. Shell.
 
 AWS errors are translated here, once; every other module sees DeployerError, Conflict or Unavailable.
 """
@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config as ClientConfig
-
-from deployer.aws import alarms, credentials
+from deployer.aws import alarms
+from deployer.aws.clients import Clients
 from deployer.aws.errors import NotFound, translated
 from deployer.aws.metrics import Metrics
 from deployer.aws.observed import FunctionState
 from deployer.aws.provisioned import Provisioned
-from deployer.aws.tries import BRISK, PATIENT, refuse_what_is_no_answer
+from deployer.aws.tries import BRISK, PATIENT
 from deployer.aws.versions import Versions
 from deployer.canary import marker
 from deployer.config import ALIAS
@@ -30,15 +27,10 @@ from deployer.judge.counts import Week
 from deployer.model import AlarmReading, AliasState, AliasWrite, Routing, percent
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudformation import CloudFormationClient
-    from mypy_boto3_cloudwatch import CloudWatchClient
-    from mypy_boto3_codedeploy import CodeDeployClient
-    from mypy_boto3_ecr import ECRClient
-    from mypy_boto3_lambda import LambdaClient
-    from mypy_boto3_sts import STSClient
+    from botocore.config import Config as ClientConfig
 
 
-class Aws:
+class Aws(Clients):
     """One environment's function in one region. Every method is one call unless it says otherwise."""
 
     counts_failures = False  # compares the app's own metric, see `deployer.metrics`
@@ -46,57 +38,18 @@ class Aws:
     def __init__(
         self, function_name: str, region: str, *, patient: ClientConfig = PATIENT, brisk: ClientConfig = BRISK
     ) -> None:
+        super().__init__(region, patient=patient)
         self.function_name = function_name
-        self.region = region
-        self._patient, self._brisk = patient, brisk
-        with translated("reading the AWS configuration"):
-            found = credentials.session(os.environ, region)
-            found.register("before-parse", refuse_what_is_no_answer)
-            session = boto3.session.Session(botocore_session=found, region_name=region)
-            self._lambda: LambdaClient = session.client("lambda", config=patient)
-            self.cloudwatch: CloudWatchClient = session.client("cloudwatch", config=patient)
-            self.cloudformation: CloudFormationClient = session.client("cloudformation", config=patient)
-            self.ecr: ECRClient = session.client("ecr", config=patient)
-            self._sts: STSClient = session.client("sts", config=patient)
-        self._session = session
+        self._brisk = brisk
         self._weeks: dict[int, Week] = {}
-
-    def register(self, event: str, handler: Callable[..., Any]) -> None:
-        """Register a handler of one of botocore's events with every client, those made later included.
-
-        Source: https://boto3.amazonaws.com/v1/documentation/api/latest/guide/events.html
-        """
-        self._session.events.register(event, handler)  # clients made later take theirs from the session
-        for client in (self._lambda, self.cloudwatch, self.cloudformation, self.ecr, self._sts):
-            client.meta.events.register(event, handler)
 
     @cached_property
     def brisk(self) -> Aws:
         """Return this port with one short try for each call, for whoever moves the alias."""
         made = copy.copy(self)
-        with translated("reading the AWS configuration"):
-            made._lambda = self._session.client("lambda", config=self._brisk)
+        made._lambda = self.made("lambda", self._brisk)
         made._patient = self._brisk
         return made
-
-    @cached_property
-    def codedeploy(self) -> CodeDeployClient:
-        """Return the client of the codedeploy driver, which most environments never need."""
-        with translated("reading the AWS configuration"):
-            return self._session.client("codedeploy", config=self._patient)
-
-    @cached_property
-    def sns(self) -> Any:
-        """Return the client that announces transitions; it does not try for long."""
-        with translated("reading the AWS configuration"):
-            return self._session.client("sns", config=ClientConfig(connect_timeout=2, read_timeout=3))
-
-    def client(self, service: str) -> Any:
-        """Return boto3's client of any service, for calls that the repository's owner wrote down."""
-        # A local AWS has one host name for all buckets.
-        style: Any = {"addressing_style": "path" if "AWS_ENDPOINT_URL" in os.environ else "auto"}
-        with translated(f"making a client of `{service}`"):
-            return self._session.client(service, config=self._patient.merge(ClientConfig(s3=style)))  # type: ignore[call-overload]
 
     def provisioned(self) -> Provisioned:
         """Return the provisioned concurrency of the function's versions."""
@@ -109,7 +62,7 @@ class Aws:
     def identity(self) -> str:
         """Return the ARN the credentials belong to."""
         with translated("asking who we are"):
-            return self._sts.get_caller_identity()["Arn"]
+            return self.sts.get_caller_identity()["Arn"]
 
     def alias(self) -> AliasState:
         """Read the alias `live`. Raises NotFound before the first deployment."""

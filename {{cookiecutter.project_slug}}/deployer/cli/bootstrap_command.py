@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from deployer import github
-from deployer.cli import bootstrap as bootstrapping
 from deployer.cli.options import PRODUCTION, SETTINGS, ConfigPath, context_of
 
 
@@ -39,6 +37,9 @@ def bootstrap(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before changing the account.")] = False,
 ) -> int:
     """Create image repository and roles in the AWS account, once (needs an administrator)."""
+    from deployer import github
+    from deployer.cli import bootstrap as bootstrapping
+
     if env and registry:
         raise typer.BadParameter("--env and --registry name different parts; run the command once for each")
     if older_subject and not subject:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from deployer import github
 from deployer.aws.client import Aws, reach
-from deployer.aws.errors import NotFound
 from deployer.aws.registry import require_pullable
 from deployer.aws.stack import stack_of
 from deployer.cli import outlook
@@ -20,10 +17,7 @@ from deployer.release import sources
 from deployer.release.apply import Release, apply, observe
 from deployer.report import text as report
 from deployer.rollout import sample as samples
-from deployer.rollout import wake
-from deployer.rollout.alarms import all_alarms, watched_alarms
-from deployer.rollout.surroundings import after_write
-from deployer.rollout.way_back import Patience, RolledBack, earlier_version, roll_back
+from deployer.rollout.alarms import watched_alarms
 
 _WATCH_S = 5.0
 
@@ -93,77 +87,6 @@ def apply_plan(context: Context, image_uri: str | None, stack_role_arn: str | No
     return Exit.DONE
 
 
-def rollback(context: Context, reason: str, to: str | None, only_owner: str | None) -> Exit:
-    """Give all traffic back to the stable version with one call."""
-    aws = reach(context)
-    if only_owner is not None and context.config.environment(context.environment).on_cancel == "hold":
-        context.output.say("hold       the traffic stays as it is (on_cancel = hold)")
-        return Exit.DONE
-    if to is not None:
-        aws.describe_version(to)
-    if only_owner is None:
-        _require_way_back(context, aws, to)
-    patience = Patience(context.clock)
-    waking = wake.Waking(aws, _harmless(context), patience, context.output.say)
-    try:
-        done = roll_back(aws, reason=reason, only_owner=only_owner, to=to, patience=patience)
-    except NotFound:
-        alias = aws.alias()
-        gone = RolledBack(to or earlier_version(alias), reason, before=alias)
-        _tell_rolled_back(context, aws, wake.next_best(waking, gone, reason=reason, problem="does not exist"))
-        return Exit.DONE
-    if done.version is None or done.write is None:
-        context.output.say(done.reason)
-        return Exit.DONE
-    _tell_rolled_back(context, aws, done)
-    settled = wake.settle(waking, done, reason=reason)
-    if settled is not done:
-        _tell_rolled_back(context, aws, settled)
-    return Exit.DONE
-
-
-def _tell_rolled_back(context: Context, aws: Aws, done: RolledBack) -> None:
-    """Say, keep and announce a rollback that was carried out."""
-    if done.write is None:
-        return
-    context.output.event(report.rollback_event(context.clock.now(), done.write, done.reason))
-    context.output.summarize(report.wish_summary(aws.function_name, "roll back", done.write, done.reason))
-    context.output.say_decision(f"roll back  all traffic is on version {done.version}: {done.reason}")
-    after_write(context, aws, done.write, done.reason)
-
-
-def _harmless(context: Context) -> object:
-    """Return the owner's harmless event; a rollback does without one that cannot be read."""
-    try:
-        return samples.load_probe(context.root)
-    except DeployerError as error:
-        context.output.say(f"probe      an empty event instead: {error.what}")
-        return {}
-
-
-def _require_way_back(context: Context, aws: Aws, to: str | None) -> None:
-    """Refuse a version whose image cannot be pulled any more (exit 5).
-
-    Not one that serves already, and not because it could not be found out: a rollback is for bad times.
-    """
-    try:
-        alias = aws.alias()
-        version = to or earlier_version(alias)
-        if version is None or version in (alias.routing.stable, alias.routing.canary):
-            return
-        image_uri = aws.image_of(version)
-    except DeployerError as error:
-        context.output.say(f"not checked whether the image can be pulled: {error.what}")
-        return
-    try:
-        require_pullable(aws.ecr, image_uri)
-    except DeployerError as error:
-        if error.exit_code == Exit.REFUSED:
-            error.hint = f"{error.hint}; or deployer rollback --to ANOTHER VERSION"
-            raise
-        context.output.say(f"not checked whether the image can be pulled: {error.what}")
-
-
 def _require_stack_role(context: Context, stack_role_arn: str | None) -> None:
     """Refuse a job with a token of GitHub's and without the role that CloudFormation acts with (exit 5).
 
@@ -183,43 +106,6 @@ def _require_pullable(aws: Aws, wanted: plans.Desired) -> None:
     """Refuse an image that Lambda could not pull (exit 5), before anything is changed."""
     if wanted.image_uri is not None:
         require_pullable(aws.ecr, wanted.image_uri)
-
-
-def watch(context: Context) -> Exit:
-    """Print every change of the alias until no rollout is running; Ctrl-C only ends the watching."""
-    aws = reach(context)
-    shown = ""
-    while True:
-        alias = aws.alias()
-        text = report.describe_alias(alias)
-        if text != shown:
-            moment = datetime.fromtimestamp(context.clock.now(), tz=UTC)
-            context.output.say(f"{moment:%H:%M:%S} UTC\n{text}")
-            shown = text
-        if alias.marker is None or not alias.marker.is_active:
-            return Exit.DONE
-        context.clock.sleep(_WATCH_S)
-
-
-def status(context: Context) -> Exit:
-    """Print where the traffic goes, what the rollout is doing, and the alarms."""
-    aws = reach(context)
-    try:
-        alias = aws.alias()
-    except NotFound as error:
-        raise DeployerError(
-            f"`{aws.function_name}` has not been deployed",
-            found=error.found,
-            hint="docs/release.md, First release",
-        ) from error
-    context.output.say(f"function   {aws.function_name} in {aws.region}")
-    context.output.say(report.describe_alias(alias))
-    for version in filter(None, (alias.routing.stable, alias.routing.canary)):
-        about = aws.describe_version(version)
-        context.output.say(f"version    {version}: {about['description'] or 'no description'}")
-    names = all_alarms(context, aws)
-    context.output.say(report.describe_alarms(aws.alarms(names)))
-    return Exit.DONE
 
 
 def _checked(image_uri: str | None) -> str | None:

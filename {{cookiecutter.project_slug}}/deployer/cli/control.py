@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from deployer.canary.moves import Wish
-from deployer.cli import commands, rollout_commands
+from deployer.cli import rollback, rollout_commands, status
 from deployer.context import Context
 from deployer.errors import DeployerError, Exit
 
@@ -33,7 +33,7 @@ def control(context: Context, wish: str, reason: str, to: str) -> Exit:
     who = context.output.environ.get("GITHUB_ACTOR", "")
     why = f"{reason.strip()} ({who})" if who else reason.strip()
     if wish == "status":
-        return commands.status(context)
+        return status.status(context)
     if wish == "rollback":
-        return commands.rollback(context, why, to or None, None)
+        return rollback.rollback(context, why, to or None, None)
     return rollout_commands.ask(context, Wish(wish), why)

@@ -1,17 +1,16 @@
-"""The command line: reads arguments, prints errors, exits. Shell."""
+"""The command line: reads arguments, prints errors, exits. Shell.
+
+A command imports what it needs when it is run: whoever asks for a rollback does not wait for the scanner.
+"""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from deployer.aws.client import AwsFactory, connect
-from deployer.cli import bootstrap_command, commands, image_commands, smoke_commands
-from deployer.cli import doctor as doctoring
-from deployer.cli import prune as pruning
+from deployer.cli.bootstrap_command import bootstrap
 from deployer.cli.options import (
     ASKED,
     PRODUCTION,
@@ -24,15 +23,18 @@ from deployer.cli.options import (
     Ports,
     Reason,
     Watch,
+    connect,
     context_of,
+    output,
 )
+from deployer.cli.prune_command import prune
 from deployer.cli.rollout import rollout_app
 from deployer.cli.watch import watch_app
 from deployer.clock import Clock, SystemClock
-from deployer.drivers import start as driver_commands
 from deployer.errors import DeployerError, Exit
-from deployer.gameday import run as gamedays
-from deployer.report.console import Output
+
+if TYPE_CHECKING:
+    from deployer.aws.client import AwsFactory
 
 app = typer.Typer(
     name="deployer",
@@ -50,15 +52,15 @@ def main(argv: list[str], *, clock: Clock | None = None, aws: AwsFactory = conne
     try:
         result = app(argv, standalone_mode=False, obj=Ports(clock or SystemClock(), aws))
     except DeployerError as error:
-        Output().fail(error)
+        output().fail(error)
         return int(error.exit_code)
     except typer.Abort:
         found = "found SIGINT in the middle of the command, expected it to end by itself"
-        Output().fail(DeployerError("stopped by SIGINT", found=found, hint="deployer status"))
+        output().fail(DeployerError("stopped by SIGINT", found=found, hint="deployer status"))
         return Exit.INTERRUPTED
     except typer.TyperException as error:
         if str(error):  # a bare `deployer` has shown its help already
-            Output().fail(DeployerError(str(error).rstrip("."), hint="deployer --help, or COMMAND --help"))
+            output().fail(DeployerError(str(error).rstrip("."), hint="deployer --help, or COMMAND --help"))
         return Exit.USAGE
     except Exception:
         sys.stderr.write("this is a bug in the deployer: please report what is below\n")
@@ -80,16 +82,20 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Check this machine only.")] = False,
 ) -> int:
     """Check every link from this checkout to AWS, and say what mends those that do not hold."""
+    from deployer.cli import doctor as doctoring
+
     return doctoring.doctor(context_of(ctx, env, config), offline=offline)
 
 
 @app.command()
 def settings(ctx: typer.Context, config: ConfigPath = SETTINGS) -> int:
     """Print what workflows must know of deploy.toml: name, region, architecture, runner."""
+    from deployer.cli import image_commands
+
     return image_commands.settings(context_of(ctx, PRODUCTION, config))
 
 
-app.command("bootstrap")(bootstrap_command.bootstrap)
+app.command("bootstrap")(bootstrap)
 
 
 @app.command()
@@ -97,12 +103,16 @@ def plan(
     ctx: typer.Context, env: Env = PRODUCTION, image: Image = None, config: ConfigPath = SETTINGS
 ) -> int:
     """Print what apply and the rollout would change."""
+    from deployer.cli import commands
+
     return commands.plan(context_of(ctx, env, config), image)
 
 
 @app.command()
 def build(ctx: typer.Context, config: ConfigPath = SETTINGS) -> int:
     """Build the image, save it as build/image.tar and record its digest."""
+    from deployer.cli import image_commands
+
     return image_commands.build(context_of(ctx, PRODUCTION, config))
 
 
@@ -116,12 +126,16 @@ def smoke(
     config: ConfigPath = SETTINGS,
 ) -> int:
     """Run the tests in smoke/ against the built image beside a local AWS."""
+    from deployer.cli import smoke_commands
+
     return smoke_commands.smoke(context_of(ctx, env or PRODUCTION, config), deployed=env is not None)
 
 
 @app.command("smoke-target")
 def smoke_target(ctx: typer.Context, env: Env = PRODUCTION, config: ConfigPath = SETTINGS) -> int:
     """Print what tests of the alias must know: function, alias, region, the stack's outputs."""
+    from deployer.cli import smoke_commands
+
     return smoke_commands.smoke_target(context_of(ctx, env, config))
 
 
@@ -133,6 +147,8 @@ def sample(
     config: ConfigPath = SETTINGS,
 ) -> int:
     """Send the real sample of smoke/sample.toml to one version."""
+    from deployer.cli import smoke_commands
+
     return smoke_commands.sample(context_of(ctx, env, config), version)
 
 
@@ -143,6 +159,8 @@ def scan(
     download: Annotated[bool, typer.Option(help="Download the vulnerability database first.")] = True,
 ) -> int:
     """Scan the saved image with Trivy; exit 1 unless it is clean."""
+    from deployer.cli import image_commands
+
     return image_commands.scan(context_of(ctx, PRODUCTION, config), download=download)
 
 
@@ -159,6 +177,8 @@ def push(
     ] = False,
 ) -> int:
     """Push the scanned image to ECR and print its digest."""
+    from deployer.cli import image_commands
+
     return image_commands.push(
         context_of(ctx, PRODUCTION, config),
         tag,
@@ -174,6 +194,8 @@ def verify_attestation(
     config: ConfigPath = SETTINGS,
 ) -> int:
     """Demand that this repository's release of this commit built and pushed the image."""
+    from deployer.cli import image_commands
+
     return image_commands.verify_attestation(context_of(ctx, PRODUCTION, config), image)
 
 
@@ -188,6 +210,9 @@ def apply(
     ] = None,
 ) -> int:
     """Change stack and code as planned and publish a version; moves no traffic."""
+    from deployer.cli import commands
+    from deployer.drivers import start as driver_commands
+
     context = context_of(ctx, env, config)
     done = commands.apply_plan(context, image, stack_role or None)
     driver_commands.deliver(context)
@@ -209,7 +234,9 @@ def rollback(
     events: Events = None,
 ) -> int:
     """Give all traffic back with one call; a second rollback changes nothing."""
-    return commands.rollback(context_of(ctx, env, config, events), reason, to, only_if_owner)
+    from deployer.cli import rollback as rolling_back
+
+    return rolling_back.rollback(context_of(ctx, env, config, events), reason, to, only_if_owner)
 
 
 @app.command()
@@ -225,6 +252,8 @@ def gameday(
     config: ConfigPath = SETTINGS,
 ) -> int:
     """Release a version that cannot answer, and see that gate and guard give the traffic back."""
+    from deployer.gameday import run as gamedays
+
     return gamedays.run(context_of(ctx, env, config), gamedays.How(force, repair))
 
 
@@ -233,37 +262,18 @@ def status(
     ctx: typer.Context, env: Env = PRODUCTION, watch: Watch = False, config: ConfigPath = SETTINGS
 ) -> int:
     """Print where the traffic goes, what the rollout does, and the alarms."""
+    from deployer.cli import status as statuses
+
     context = context_of(ctx, env, config)
-    return commands.watch(context) if watch else commands.status(context)
+    return statuses.watch(context) if watch else statuses.status(context)
 
 
 @app.command()
 def drift(ctx: typer.Context, env: Env = PRODUCTION, config: ConfigPath = SETTINGS) -> int:
     """Print what is live but not asked for; exit 3 when there is anything."""
+    from deployer.cli import commands
+
     return commands.drift(context_of(ctx, env, config))
 
 
-@app.command()
-def prune(
-    ctx: typer.Context,
-    env: Env = PRODUCTION,
-    images: Annotated[
-        bool, typer.Option("--images", help="Images of the repository, instead of an environment's versions.")
-    ] = False,
-    in_use: Annotated[
-        list[Path] | None, typer.Option("--in-use", help="Each environment's file, for --images.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Where the images in use are written; default: build/in-use-ENV.json.")
-    ] = None,
-    keep: Annotated[
-        int | None, typer.Option(min=1, help="How many of the newest to keep; default: deploy.toml.")
-    ] = None,
-    delete: Annotated[
-        bool, typer.Option("--delete", "--yes", help="Do it; without this only say what would go.")
-    ] = False,
-    config: ConfigPath = SETTINGS,
-) -> int:
-    """Remove old versions, then images that no version uses; without --delete nothing is changed."""
-    context, how = context_of(ctx, env, config), pruning.How(delete, keep)
-    return pruning.images(context, how, in_use or []) if images else pruning.versions(context, how, out)
+app.command("prune")(prune)

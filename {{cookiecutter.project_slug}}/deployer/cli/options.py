@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from deployer.aws.client import AwsFactory
 from deployer.clock import Clock
-from deployer.config import load
-from deployer.context import Context
-from deployer.report.console import Output
+
+if TYPE_CHECKING:
+    from deployer.aws.client import Aws, AwsFactory
+    from deployer.config import Config
+    from deployer.context import Context
+    from deployer.report.console import Output
 
 Env = Annotated[
     Literal["staging", "production"], typer.Option("--env", help="Which environment.", envvar="DEPLOY_ENV")
@@ -39,14 +41,31 @@ class Ports:
     aws: AwsFactory
 
 
+def connect(config: Config, environment: str) -> Aws:
+    """Return the port to one environment's function; AWS's libraries are imported when it is asked for."""
+    from deployer.aws.client import connect as connected
+
+    return connected(config, environment)
+
+
+def output(events: Path | None = None) -> Output:
+    """Return where a command speaks."""
+    from deployer.report.console import Output as Console
+
+    return Console(events=events)
+
+
 def context_of(context: typer.Context, env: str, config: Path, events: Path | None = None) -> Context:
     """Return what a command needs, from its options and from what `main` was given."""
+    from deployer.config import load
+    from deployer.context import Context as Held
+
     ports: Ports = context.obj
-    return Context(
+    return Held(
         config=load(config),
         root=config.resolve().parent,
         environment=env,
-        output=Output(events=events),
+        output=output(events),
         clock=ports.clock,
         connect=ports.aws,
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from deployer.canary.moves import Wish
-from deployer.cli import commands, control, rollout_commands
 from deployer.cli.options import (
     ASKED,
     PRODUCTION,
@@ -19,6 +17,9 @@ from deployer.cli.options import (
     Watch,
     context_of,
 )
+
+if TYPE_CHECKING:
+    from deployer.context import Context
 
 rollout_app = typer.Typer(
     help="Move the alias to a version by the environment's steps.", no_args_is_help=True
@@ -44,6 +45,8 @@ def rollout_start(
     events: Events = None,
 ) -> int:
     """Roll a version out, step by step, and back when a gate says so (exit 4)."""
+    from deployer.cli import rollout_commands
+
     how = rollout_commands.Start(version, force, detach, skip_steps or None)
     return rollout_commands.start(context_of(ctx, env, config, events), how)
 
@@ -58,6 +61,8 @@ def rollout_resume(
     events: Events = None,
 ) -> int:
     """Go on with a rollout that was paused, or whose process was lost, from the step it is in."""
+    from deployer.cli import rollout_commands
+
     return rollout_commands.resume(context_of(ctx, env, config, events), reason, detach=detach)
 
 
@@ -70,7 +75,7 @@ def rollout_pause(
     events: Events = None,
 ) -> int:
     """Keep the weight until somebody resumes; the gates stay awake."""
-    return rollout_commands.ask(context_of(ctx, env, config, events), Wish.PAUSE, reason)
+    return _ask(context_of(ctx, env, config, events), "pause", reason)
 
 
 @rollout_app.command("skip")
@@ -82,7 +87,7 @@ def rollout_skip(
     events: Events = None,
 ) -> int:
     """Take the next step now."""
-    return rollout_commands.ask(context_of(ctx, env, config, events), Wish.SKIP, reason)
+    return _ask(context_of(ctx, env, config, events), "skip", reason)
 
 
 @rollout_app.command("promote")
@@ -94,7 +99,7 @@ def rollout_promote(
     events: Events = None,
 ) -> int:
     """Give the canary all traffic now."""
-    return rollout_commands.ask(context_of(ctx, env, config, events), Wish.PROMOTE, reason)
+    return _ask(context_of(ctx, env, config, events), "promote", reason)
 
 
 @rollout_app.command("abort")
@@ -106,7 +111,7 @@ def rollout_abort(
     events: Events = None,
 ) -> int:
     """End the running rollout and give all traffic back."""
-    return rollout_commands.ask(context_of(ctx, env, config, events), Wish.ABORT, reason)
+    return _ask(context_of(ctx, env, config, events), "abort", reason)
 
 
 @rollout_app.command("control")
@@ -123,6 +128,8 @@ def rollout_control(
     events: Events = None,
 ) -> int:
     """Carry out what somebody chose from a list, as the workflow Control does."""
+    from deployer.cli import control
+
     return control.control(context_of(ctx, env, config, events), wish, reason, to)
 
 
@@ -131,5 +138,15 @@ def rollout_status(
     ctx: typer.Context, env: Env = PRODUCTION, watch: Watch = False, config: ConfigPath = SETTINGS
 ) -> int:
     """Print where the traffic goes, what the rollout does, and the alarms."""
+    from deployer.cli import status as statuses
+
     context = context_of(ctx, env, config)
-    return commands.watch(context) if watch else commands.status(context)
+    return statuses.watch(context) if watch else statuses.status(context)
+
+
+def _ask(context: Context, wish: str, reason: str) -> int:
+    """Ask the running rollout for what a person wishes."""
+    from deployer.canary.moves import Wish
+    from deployer.cli import rollout_commands
+
+    return rollout_commands.ask(context, Wish(wish), reason)

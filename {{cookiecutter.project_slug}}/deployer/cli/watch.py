@@ -11,11 +11,8 @@ from typing import Annotated
 import typer
 
 from deployer import github
-from deployer.aws.client import reach
 from deployer.cli.options import PRODUCTION, SETTINGS, ConfigPath, Env, context_of
 from deployer.errors import DeployerError, Exit
-from deployer.image import findings, scan
-from deployer.image.scanner import Options
 from deployer.report import watch as report
 
 LABEL = "watch"
@@ -26,6 +23,8 @@ watch_app = typer.Typer(help="Ask each day whether what is live is still good.",
 @watch_app.command("live")
 def watch_live(ctx: typer.Context, env: Env = PRODUCTION, config: ConfigPath = SETTINGS) -> int:
     """Output which image serves: the SHA-256 of its manifest."""
+    from deployer.aws.client import reach
+
     context = context_of(ctx, env, config)
     aws = reach(context)
     version = aws.alias().routing.stable
@@ -64,6 +63,9 @@ def watch_rescan(
     config: ConfigPath = SETTINGS,
 ) -> int:
     """Scan the inventory that was kept of the live image; exit 1 when it is no longer clean, or old."""
+    from deployer.image import findings, scan
+    from deployer.image.scanner import Options
+
     context = context_of(ctx, PRODUCTION, config)
     cache_dir = os.environ.get("TRIVY_CACHE_DIR")
     options = Options(

@@ -1,4 +1,7 @@
-"""Where output goes: the terminal, GitHub's files, and the `--events` file. Shell."""
+"""Where output goes: the terminal, GitHub's files, and the `--events` file. Shell.
+
+What draws on a terminal is imported with the first line that is said: a rollback moves the traffic before.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.markup import escape
+from typing import TYPE_CHECKING, Any
 
 from deployer.errors import DeployerError
 from deployer.report import text as report
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _STYLES = {"promote": "green", "done": "green", "roll back": "red", "refuse": "yellow", "set weight": "cyan"}
 
@@ -24,26 +27,32 @@ class Output:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     events: Path | None = None
 
-    @property
-    def _console(self) -> Console:
-        return Console(soft_wrap=True, highlight=False)
+    @staticmethod
+    def _console(*, stderr: bool = False) -> Console:
+        from rich.console import Console
+
+        return Console(stderr=stderr, soft_wrap=True, highlight=False)
+
+    def _print(self, text: str, style: str | None = None, *, stderr: bool = False) -> None:
+        """Print a text as it is: what looks like markup in it is none."""
+        self._console(stderr=stderr).print(text, style=style, markup=False)
 
     def say(self, text: str) -> None:
         """Print a line as it is."""
-        self._console.print(escape(text), markup=True)
+        self._print(text)
 
     def say_decision(self, text: str) -> None:
         """Print a decision, coloured by its verb where the terminal has colours."""
         style = next((style for verb, style in _STYLES.items() if text.startswith(verb)), "")
-        self._console.print(escape(text), style=style)
+        self._print(text, style)
 
     def fail(self, error: DeployerError) -> None:
         """Print an expected error in its three parts; in Actions as an annotation and in the summary too."""
-        Console(stderr=True, soft_wrap=True, highlight=False).print(escape(str(error)), style="red")
+        self._print(str(error), "red", stderr=True)
         for note in getattr(error, "__notes__", []):
-            Console(stderr=True, soft_wrap=True, highlight=False).print(escape(f"  note: {note}"))
+            self._print(f"  note: {note}", stderr=True)
         if "GITHUB_ACTIONS" in self.environ:
-            self._console.print(escape(report.annotation(error)), style="")
+            self._print(report.annotation(error))
             self.summarize(f"```\n{error}\n```\n")
 
     def set_output(self, name: str, value: str) -> None:
