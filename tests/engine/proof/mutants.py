@@ -42,8 +42,6 @@ MUTANTS = (
            "if judged_s < step.bake_s:", "if judged_s < step.bake_s / 2:", "healthy"),
     Mutant("a place ends by the clock", "decide",
            "over = _why_over(step, evidence)\n", 'over = "late" if now - marker.at >= step.bake_s else None\n', "healthy"),
-    Mutant("what cannot be seen counts as good", "decide",
-           "unproven = (Outcome.INCONCLUSIVE, Outcome.UNMEASURABLE)", "unproven = ()", "healthy, CloudWatch is late"),
     Mutant("only slowness fails", "decide",
            "if verdict.outcome is Outcome.FAIL]", "if verdict.outcome is Outcome.FAIL and verdict.metric in CAUSES]", "broken"),
     Mutant("a pause nobody ends lasts for ever", "decide",

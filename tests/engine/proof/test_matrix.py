@@ -1,6 +1,6 @@
 """Every fault at every call and a cancel in every second of the standard plan, for good and bad versions.
 
-`python -m engine.proof` looks at more plans and at two faults in one rollout.
+`python3 dev.py proof` looks at all of them, with `--pairs` at two faults in one rollout.
 """
 
 from __future__ import annotations
