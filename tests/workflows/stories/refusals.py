@@ -21,6 +21,7 @@ from workflows.stories.story import all_well, decided
 from workflows.stories.world import World
 
 REHEARSAL = "python3 dev.py rehearse"
+LOCKS = "python3 dev.py lock --check"
 UNSAFE = "app/unsafe_lib-1.0.0.dist-info/METADATA"
 
 
@@ -159,6 +160,7 @@ def pull_request_of_a_fork(world: World) -> None:
     """A fork's pull request is checked, built, scanned and smoked by jobs that may read this repository and no more."""
     before = decided(world)
     world.left_out[REHEARSAL] = "the tests of the rehearsal play it"
+    world.left_out[LOCKS] = "it asks the package index about each platform: a job of the template's own does"
     faults.make_healthy_change(world.edit, "a change of somebody else")
     world.push("Change it in a fork", branch="topic")
     record = world.play("ci.yml", Event("pull_request", "topic", is_fork=True))

@@ -18,6 +18,7 @@ PRUNE = "deployer prune ${DELETE:+--delete}"
 # runs these and nothing else; another one may run more.
 WORK: dict[str, tuple[str, ...]] = {
     "ci.yml settings": ("deployer settings",),
+    "ci.yml checks": ("python3 dev.py lock --check",),
     "ci.yml image": ("deployer build", "deployer scan", "deployer smoke"),
     "ci.yml rehearsal": ("python3 dev.py rehearse",),
     "control.yml control": (
