@@ -346,9 +346,9 @@ def test_timeouts(player: Player) -> None:
 def test_orphans_end_with_the_job(player: Player) -> None:
     """What a step leaves running is ended when the job is, whatever session it is in."""
     left = player.folder / "left"
-    script = f"setsid sh -c 'sleep 1; touch {left}' >/dev/null 2>&1 &"
+    script = f"setsid sh -c 'sleep 3; touch {left}' >/dev/null 2>&1 &"
     assert player.play(f'  a: {{ runs-on: x, steps: [ {{ run: "{script}" }} ] }}').result == "success"
-    time.sleep(1.5)
+    time.sleep(3.5)
     assert not left.exists()
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -113,13 +114,25 @@ def test_a_signal_ends_a_read_that_hangs(monkeypatch: pytest.MonkeyPatch) -> Non
             monkeypatch.setenv(name, value)
         monkeypatch.delenv("AWS_PROFILE", raising=False)
         aws = Aws("image-resizer-production", "eu-west-1")
-        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
-        began = time.monotonic()
+        began: list[float] = []
+        signalled = threading.Thread(
+            target=_signal_once, args=(lambda: server.requests > 0, began), daemon=True
+        )
+        signalled.start()
         with pytest.raises(Interrupted), stop.reading():
             aws.alias()
-        assert time.monotonic() - began < 5
+        signalled.join()
+        assert time.monotonic() - began[0] < 5
         assert stop.signal == "SIGINT"
+
+
+def _signal_once(is_so: Callable[[], bool], at: list[float]) -> None:
+    """Send this process SIGINT as soon as something is so, at most ten seconds from now, and note when."""
+    until = time.monotonic() + 10
+    while not is_so() and time.monotonic() < until:
+        time.sleep(0.01)
+    at.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_signal_before_a_read_is_not_forgotten() -> None:
