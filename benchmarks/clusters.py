@@ -10,24 +10,18 @@ and rollouts of a version that is no worse, by `deployer.judge` itself. Writes d
 
 from __future__ import annotations
 
-import argparse
 import math
-import multiprocessing
-import os
 import random
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
+from benchmarks.grid import Grid
 from benchmarks.shipped import Calls, play, steps_for
 from benchmarks.traffic import Poisson
 from deployer.judge.counts import Block, Counts, Dispersion
 from deployer.judge.dispersion import dispersion
 
-DOCS = Path(__file__).parents[1] / "docs"
 EXPOSURE_MIN = 14.0  # minutes of the whole traffic that the canary serves, about
 LAWS = {"independent": 1.0, "three tries": 3.0, "runs of 5": 5.0, "runs of 15": 15.0, "runs of 50": 50.0}
 RATES = (0.001, 0.01, 0.02)
@@ -185,32 +179,17 @@ def page(found: Mapping[Cell, Sequence[int]], command: str) -> str:
 
 def main() -> None:
     """Simulate, print the page and write it."""
-    parser = argparse.ArgumentParser(description="roll out healthy versions where errors come in runs")
-    parser.add_argument("--runs", type=int, default=2000, help="rollouts of each of the 60 cells")
-    parser.add_argument("--seed", type=int, default=1, help="same seed, same table")
-    parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--out", type=Path, default=DOCS, help="folder for the page")
-    options = parser.parse_args()
-    if options.runs < 1:
-        parser.error(f"--runs is {options.runs}, expected at least 1")
-    began = time.monotonic()
+    grid = Grid.asked("clusters", "roll out healthy versions where errors come in runs", runs=2000)
     cells = [Cell(rpm, rate, law) for law, rate, rpm in product(LAWS, RATES, TRAFFIC)]
-    size = min(250, options.runs)
     work = [
-        (cell, options.seed * 1_000_003 + 97 * place + done, min(size, options.runs - done))
+        (cell, grid.seed * 1_000_003 + 97 * place + done, runs)
         for place, cell in enumerate(cells)
-        for done in range(0, options.runs, size)
+        for done, runs in grid.parts(250)
     ]
     found = {cell: [0, 0, 0] for cell in cells}
-    with multiprocessing.Pool(options.processes) as pool:
-        for done, (cell, *counts) in enumerate(pool.imap_unordered(part, work), 1):
-            found[cell] = [old + new for old, new in zip(found[cell], counts, strict=True)]
-            print(f"\r{100 * done // len(work):3d} % simulated", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    text = page(found, f"python -m benchmarks.clusters --runs {options.runs} --seed {options.seed}")
-    (options.out / "rollout-runs.md").write_text(text, encoding="utf-8")
-    print(text)
-    print(f"{time.monotonic() - began:.0f} s; wrote {options.out}/rollout-runs.md", file=sys.stderr)
+    for cell, *counts in grid.results(part, work):
+        found[cell] = [old + new for old, new in zip(found[cell], counts, strict=True)]
+    grid.write("rollout-runs.md", page(found, grid.command))
 
 
 if __name__ == "__main__":

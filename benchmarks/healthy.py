@@ -9,19 +9,13 @@ itself looks at it. Writes docs/rollout-healthy.md.
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
-import os
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from statistics import median_low
 
 from benchmarks import durations, outages, throttling
+from benchmarks.grid import Grid
 
-DOCS = Path(__file__).parents[1] / "docs"
 TRAFFIC = (30, 60, 100, 300, 1000)
 Case = durations.Case | outages.Case | throttling.Case
 Results = Mapping[Case, tuple[int, Sequence[int]]]
@@ -184,28 +178,13 @@ def page(results: Results, command: str) -> str:
 
 def main() -> None:
     """Simulate, print the page and write it."""
-    parser = argparse.ArgumentParser(
-        description="roll out healthy versions that warm up, throttle or meet outages"
-    )
-    parser.add_argument("--runs", type=int, default=400, help="rollouts of each case")
-    parser.add_argument("--seed", type=int, default=1, help="same seed, same tables")
-    parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--out", type=Path, default=DOCS, help="folder for the page")
-    options = parser.parse_args()
-    if options.runs < 1:
-        parser.error(f"--runs is {options.runs}, expected at least 1")
-    began = time.monotonic()
-    work = [(case, options.runs, options.seed) for case in cases()]
+    about = "roll out healthy versions that warm up, throttle or meet outages"
+    grid = Grid.asked("healthy", about, runs=400, each="rollouts of each case")
+    work = [(case, grid.runs, grid.seed) for case in cases()]
     results: dict[Case, tuple[int, Sequence[int]]] = {}
-    with multiprocessing.Pool(options.processes) as pool:
-        for done, (case, runs, found) in enumerate(pool.imap_unordered(part, work), 1):
-            results[case] = (runs, found)
-            print(f"\r{100 * done // len(work):3d} % simulated", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    text = page(results, f"python -m benchmarks.healthy --runs {options.runs} --seed {options.seed}")
-    (options.out / "rollout-healthy.md").write_text(text, encoding="utf-8")
-    print(text)
-    print(f"{time.monotonic() - began:.0f} s; wrote {options.out}/rollout-healthy.md", file=sys.stderr)
+    for case, runs, found in grid.results(part, work):
+        results[case] = (runs, found)
+    grid.write("rollout-healthy.md", page(results, grid.command))
 
 
 if __name__ == "__main__":

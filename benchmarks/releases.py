@@ -12,18 +12,13 @@ Writes docs/rollout-auto.md.
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
-import os
 import random
 import statistics
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path
 
+from benchmarks.grid import Grid
 from benchmarks.traffic import Poisson
 from deployer.aws.metrics import Baseline
 from deployer.canary import marker as markers
@@ -36,7 +31,6 @@ from deployer.model import AlarmReading, AlarmState, AliasState, AliasWrite, Rou
 from deployer.rollout import run as rollout
 from deployer.rollout.gate import gate_for
 
-DOCS = Path(__file__).parents[1] / "docs"
 SETTINGS = Environment(steps="auto")
 TRAFFIC = (0.2, 1, 2, 5, 10, 30, 60, 100, 300, 1000, 10_000)
 STABLE_RATE = 0.001
@@ -283,31 +277,16 @@ def _worse(played: Sequence[Played]) -> str:
 
 def main() -> None:
     """Play, print the page and write it."""
-    parser = argparse.ArgumentParser(description="play whole rollouts with the steps that ship")
-    parser.add_argument("--runs", type=int, default=200, help="rollouts of each cell")
-    parser.add_argument("--seed", type=int, default=1, help="same seed, same table")
-    parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--out", type=Path, default=DOCS, help="folder for the page")
-    options = parser.parse_args()
-    if options.runs < 1:
-        parser.error(f"--runs is {options.runs}, expected at least 1")
-    began = time.monotonic()
-    size = min(25, options.runs)
+    grid = Grid.asked("releases", "play whole rollouts with the steps that ship", runs=200)
     work = [
-        (case, options.seed * 7919 + 104_729 * place + done, min(size, options.runs - done))
+        (case, grid.seed * 7919 + 104_729 * place + done, runs)
         for place, case in enumerate(cases())
-        for done in range(0, options.runs, size)
+        for done, runs in grid.parts(25)
     ]
     found: dict[Case, list[Played]] = {case: [] for case in cases()}
-    with multiprocessing.Pool(options.processes) as pool:
-        for done, (case, played) in enumerate(pool.imap_unordered(part, work), 1):
-            found[case] += played
-            print(f"\r{100 * done // len(work):3d} % played", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    text = page(found, f"python -m benchmarks.releases --runs {options.runs} --seed {options.seed}")
-    (options.out / "rollout-auto.md").write_text(text, encoding="utf-8")
-    print(text)
-    print(f"{time.monotonic() - began:.0f} s; wrote {options.out}/rollout-auto.md", file=sys.stderr)
+    for case, played in grid.results(part, work):
+        found[case] += played
+    grid.write("rollout-auto.md", page(found, grid.command))
 
 
 if __name__ == "__main__":
