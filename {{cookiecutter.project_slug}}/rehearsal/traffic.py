@@ -172,7 +172,7 @@ def _look(target: Target, watch: Watch, published: set[tuple[int, str]]) -> None
     definitions = _definitions(target)
     for alarm in definitions:
         points = alarm.points(watch.ledger.points)
-        state = evaluate(alarm, points, now, watch.alarms.get(alarm.name, ""))
+        state = evaluate(alarm, points, now, watch.alarms.get(alarm.name, "INSUFFICIENT_DATA"))
         if watch.alarms.get(alarm.name) != state:
             evaluated = json.dumps({QUERY_DATE: datetime.fromtimestamp(now, UTC).isoformat()})
             change: Any = {"AlarmName": alarm.name, "StateValue": state, "StateReasonData": evaluated}
