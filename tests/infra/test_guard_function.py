@@ -67,7 +67,7 @@ def test_guard_gives_the_traffic_back(fake: FakeLambda, capsys: pytest.CaptureFi
 
 
 def test_guard_undoes_a_promotion_that_is_still_watched(fake: FakeLambda) -> None:
-    """In the final bake the canary has all traffic, and loses it all."""
+    """In the state `bake` of an earlier template the canary has all traffic, and loses it all."""
     fake.given_alias(RUN.replace("st=run", "st=bake"), stable="42")
     deliver(load(fake), message())
     assert fake.alias["FunctionVersion"] == "41"

@@ -20,7 +20,7 @@ steps = []
 steps = [
   { weight_pct = 10, bake_s = 300 },
 ]
-min_canary_invocations = 50  # per step
+max_pause_s = 50  # nobody decides
 alarms = [
   "mine",
 ]  # of this account
@@ -34,12 +34,10 @@ def test_values_are_replaced_or_added_in_their_table_only() -> None:
     """A value that is there is replaced, one that is not is added, and other tables stay as they are."""
     before = tomllib.loads(TEXT)
     after = tomllib.loads(
-        adapted(
-            TEXT, "production", {"min_canary_invocations": 3, "settle_s": 60, "on_slow": "off", "alarms": []}
-        )
+        adapted(TEXT, "production", {"max_pause_s": 60, "settle_s": 60, "on_slow": "off", "alarms": []})
     )
     expected = before["environments"]["production"]
-    expected |= {"min_canary_invocations": 3, "settle_s": 60, "on_slow": "off", "alarms": []}
+    expected |= {"max_pause_s": 60, "settle_s": 60, "on_slow": "off", "alarms": []}
     assert after == before
 
 

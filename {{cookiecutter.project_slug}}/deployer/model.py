@@ -265,7 +265,6 @@ class GateSettings:
     floor_pct: float = 0.5
     compare_slow: bool = False
     slow_floor_pct: float = 10.0
-    min_canary_invocations: int = 50
     settle_s: float = 120.0
     slo_error_pct: float = 1.0
     attempts: int = 1

@@ -1,7 +1,7 @@
 """What a rehearsal changes in its copy of deploy.toml, and why. Pure.
 
 Minutes last about a second here, so that a step has few requests and a slow start of a container seems to
-last for minutes. The steps, the final bake and every limit stay the user's.
+last for minutes. The steps, the last place and every limit stay the user's.
 """
 
 from __future__ import annotations

@@ -479,7 +479,7 @@ class TestCommands:
         assert [made.rollout_id for _, made in aws.started] == ["77.1"]
 
     def test_nothing_to_hand_over(self, command):
-        """A rollout without steps and final bake is over with its first write, and nobody is started."""
+        """A rollout without steps is over with its first write, and nobody is started."""
         settings = re.sub("steps = .*\nfinal_bake_s = 300", "steps = []", SETTINGS)
         aws = HandedAws().given_durable()
         assert command(aws, "start", settings=settings) == Exit.DONE

@@ -67,7 +67,7 @@ def test_a_list_gets_a_last_place_that_keeps_a_control(calls, last):
 
 
 def test_a_list_that_ends_with_a_control_is_left_as_it_is():
-    """So is one without a final bake, one all at once, and one that CodeDeploy carries out."""
+    """So is one without a last place, one all at once, and one that CodeDeploy carries out."""
     assert places(listed((10, 300), (98, 300)), Traffic(100)).steps[-1] == Step(98, 300)
     assert places(listed((10, 300), final_bake_s=0), Traffic(100)).steps == (Step(10, 300),)
     assert places(listed((10, 300), driver="codedeploy"), Traffic(100)).steps == (Step(10, 300),)

@@ -99,7 +99,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class StepStart:
-    """When a step began (seconds since the epoch) and the canary's weight in it; 100 in the final bake."""
+    """When a step began (seconds since the epoch) and the canary's weight in it; 100 once it has all."""
 
     at: float
     weight_pct: float
