@@ -141,6 +141,20 @@ def test_resume_puts_the_alarm_again(world: World) -> None:
     assert list(world.alarms.put) == [ALARM]
 
 
+def test_resume_without_steps_in_the_settings_is_judged(world: World, tmp_path: Path) -> None:
+    """Where somebody took the steps out of deploy.toml meanwhile, the places of the marker are played to the end."""
+    assert world.run("rollout", "start", "--detach") == Exit.DONE
+    settings = tmp_path / "deploy.toml"
+    text = settings.read_text(encoding="utf-8")
+    steps = next(line for line in text.splitlines() if line.startswith("steps"))
+    settings.write_text(text.replace(steps, "steps = []"), encoding="utf-8")
+    world.clock.at(7200, lambda: os.kill(os.getpid(), signal.SIGINT))
+    world.alarms.put.clear()
+    assert world.run("rollout", "resume") == Exit.DONE
+    assert world.aws.routing == Routing("42")
+    assert list(world.alarms.put) == [ALARM]
+
+
 def test_alarm_stays_armed_after_the_release(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """When it is done the alarm goes by last week's calls of the alias, and says until when it is armed."""
     assert world.run("rollout", "start") == Exit.DONE
@@ -167,6 +181,16 @@ def test_next_release_takes_over_what_is_armed(world: World) -> None:
     assert world.run("rollout", "start", "--version", "43", "--detach") == Exit.DONE
     assert list(world.alarms.put) == ["image-resizer-production-canary-43"]
     assert world.alarms.put["image-resizer-production-canary-43"]["AlarmDescription"].endswith("version 42")
+
+
+def test_release_of_the_version_that_is_armed_leaves_it_armed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another release of the version that serves already moves no traffic, and takes nothing away."""
+    assert world.run("rollout", "start") == Exit.DONE
+    monkeypatch.setenv("GITHUB_RUN_ID", "78")
+    assert world.run("rollout", "start") == Exit.DONE
+    assert list(world.alarms.put) == [ALARM]
 
 
 def test_rollback_disarms(world: World) -> None:

@@ -37,7 +37,9 @@ def resumed(context: Context, aws: Aws) -> RolloutPlan:
     """Return the plan of the rollout on the alias, as it was when it began. Raises DeployerError (exit 5)."""
     marker = running(aws)
     began_at = marker.starts[0] if marker.starts else int(context.clock.now())
-    return replace(planned(context, aws, (marker.id, marker.to_version), began_at), is_begun=True)
+    made = planned(context, aws, (marker.id, marker.to_version), began_at)
+    # Also where the settings have no steps any more: what has none is neither judged nor watched.
+    return replace(made.following(marker.weights), is_begun=True)
 
 
 def of_the_marker(context: Context, marker: Marker) -> RolloutPlan:

@@ -16,7 +16,7 @@ from deployer.aws.schedule import Schedule
 from deployer.aws.stack import stack_of
 from deployer.context import Context
 from deployer.errors import DeployerError
-from deployer.model import AliasState, AliasWrite, RolloutPlan
+from deployer.model import AliasState, AliasWrite, RolloutPlan, Routing
 from deployer.rollout.guard import Guard, armed_until
 from deployer.rollout.notify import Notifier, Send, webhook
 
@@ -74,9 +74,10 @@ class Surroundings:
     def prepare(self, plan: RolloutPlan, alias: AliasState) -> None:
         """Put everything in place before any traffic; repeating it changes nothing.
 
-        Raises DeployerError when a part of it cannot be had; no traffic has moved then.
+        What is armed for a version that serves already stays. Raises DeployerError when a part of it cannot
+        be had; no traffic has moved then.
         """
-        self._clear(alias)
+        self._clear(alias, keep=plan.target if alias.routing == Routing(plan.target) else None)
         clock, say = self.context.clock, self.context.output.say
         count = self.context.config.function.provisioned_concurrency
         if count:
