@@ -61,9 +61,18 @@ def test_it_says_when_it_fires() -> None:
 
 
 @pytest.mark.parametrize(
-    ("calls", "quiet_s"),
-    [((), 0), ((1.0, 2.0), 0), ((0.0, 0.0, 1.0, 0.0), 120), ((1.0, 0.0, 0.0, 0.0), 180)],
+    ("hour", "hours"),
+    [(12, 0), (21, 0), (22, 9), (23, 9), (3, 9), (8, 9), (9, 9), (10, 0), (36, 0), (30, 9)],
 )
-def test_the_longest_silence_of_a_week(calls: tuple[float, ...], quiet_s: float) -> None:
-    """The most minutes in a row without a call, at the week's beginning and end as well."""
-    assert Week(0, calls).quiet_s == quiet_s
+def test_how_long_a_week_was_silent_at_a_time_of_day(hour: int, hours: int) -> None:
+    """Nights without a call, 23 to 8, count from an hour before to an hour behind them, and never at noon."""
+    day = (0.0,) * 480 + (5.0,) * 900 + (0.0,) * 60
+    assert Week(0, day * 7).quiet_s(hour * 3600) == hours * 3600
+
+
+def test_silence_before_the_first_call_is_no_silence() -> None:
+    """A function that is new was not silent before; with less than a day of its life nothing is unusual."""
+    assert Week(0, (0.0,) * 8640 + (5.0,) * 1440).quiet_s(0) == 0
+    assert Week(0, (0.0,) * 8700 + (5.0,) * 1380).quiet_s(0) == 604_800
+    assert Week(0, (0.0,) * 10_080).quiet_s(0) == 604_800
+    assert Week(0).quiet_s(0) == 0

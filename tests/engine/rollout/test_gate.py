@@ -192,3 +192,15 @@ def test_throttles_of_the_last_place_are_held_against_last_week(clock):
     found = look(gate, aws, clock)
     assert [verdict.metric for verdict in found.verdicts] == ["throttles"]
     assert found.holds == {"throttles"}
+
+
+@pytest.mark.parametrize(("silent_from", "expected"), [(56, Outcome.UNMEASURABLE), (4, Outcome.PASS)])
+def test_silence_by_day_is_none_of_the_night(clock, silent_from, expected):
+    """Metrics that are an hour late look like a night without calls, and count as one only at its time of day."""
+    night = (Block(0, 0),) * 24
+    day = (Block(1500, 1),) * 96
+    week = tuple((day[:silent_from] + night + day)[:96]) * 7
+    aws = begun(clock, traffic=Traffic(per_minute=100, lag_s=3600.0, week=week))
+    gate = Gate(SETTINGS, ("errors",))
+    clock.sleep(1500)
+    assert outcomes(look(gate, aws, clock)) == [expected]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
 
 BLOCK_S = 900
 _MINUTES = BLOCK_S // 60
+_DAY_MIN = 1440
+_AROUND_MIN = 60
 TRAFFIC = "traffic"  # the source of calls that are the users' own
 
 
@@ -60,14 +65,33 @@ class Week:
     throttles: tuple[float, ...] = ()
     counts_errors: bool = True
 
-    @property
-    def quiet_s(self) -> float:
-        """Return for how many seconds at most there was no call at all."""
-        longest = run = 0
-        for calls in self.calls:
-            run = 0 if calls else run + 1
-            longest = max(longest, run)
-        return 60.0 * longest
+    def quiet_s(self, at: float) -> float:
+        """Return for how many seconds at most there was no call within an hour of this time of day.
+
+        `at` is in seconds since the epoch. A quiet night says nothing about noon: by day, silence may be a
+        CloudWatch that is late. Where less than a day of the function's life is known nothing is unusual.
+        """
+        begun = self._silences[0][1] if self._silences and self._silences[0][0] == 0 else 0
+        if len(self.calls) - begun < _DAY_MIN:
+            return 60.0 * len(self.calls)
+        here = (len(self.calls) + math.floor((at - self.until) / 60)) % _DAY_MIN
+        near = [
+            end - start
+            for start, end in self._silences
+            if start >= begun
+            and math.ceil((start - _AROUND_MIN - here) / _DAY_MIN) * _DAY_MIN <= end + _AROUND_MIN - here
+        ]
+        return 60.0 * max(near, default=0)
+
+    @cached_property
+    def _silences(self) -> tuple[tuple[int, int], ...]:
+        """Return the first minute and the one after the last of each time without a call."""
+        found, end = [], 0
+        for is_silent, run in groupby(self.calls, key=operator.not_):
+            start, end = end, end + len(list(run))
+            if is_silent:
+                found.append((start, end))
+        return tuple(found)
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -119,7 +143,7 @@ class RolloutSoFar:
     `before` is what the stable version did in the hour before the first step. `accepted_at` is when a person
     last resumed the rollout: how slow it was before does not pause it again. `dispersion` is how errors came
     in the week before the first step, `windows` how often calls were throttled in it, `quiet_s` for how long
-    at most it had no call at all.
+    at most it had no call at this time of day.
     """
 
     stable: str

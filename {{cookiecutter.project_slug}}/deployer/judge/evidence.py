@@ -130,7 +130,8 @@ def _blindness(
     """Return why the canary cannot be seen, or None. Missing numbers are never read as zero errors.
 
     CloudWatch has no data point for a minute without calls, so silence alone proves nothing. It does where at
-    least 30 calls were to be expected, for longer than CloudWatch is ever late and last week was ever silent.
+    least 30 calls were to be expected, for longer than CloudWatch is ever late and last week was silent at
+    this time of day.
     """
     if rollout.read_at is None or now - rollout.read_at > settings.stale_after_s:
         return say.not_read(rollout, now)

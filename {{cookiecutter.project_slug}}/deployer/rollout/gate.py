@@ -9,7 +9,7 @@ from deployer.aws.errors import Unavailable
 from deployer.aws.metrics import Baseline
 from deployer.config import Environment
 from deployer.judge import evidence, places, shown, similar, throttles
-from deployer.judge.counts import Dispersion, Minute, RolloutSoFar, StepStart, Windows
+from deployer.judge.counts import Dispersion, Minute, RolloutSoFar, StepStart, Week, Windows
 from deployer.judge.dispersion import dispersion
 from deployer.judge.eprocess import Trace
 from deployer.model import (
@@ -45,7 +45,7 @@ class Gate:
     _baseline: tuple[str, Baseline] | None = None
     _dispersion: tuple[int, Dispersion] | None = None
     _windows: Windows = field(default_factory=Windows)
-    _quiet_s: float = 0.0
+    _week: Week = field(default_factory=lambda: Week(0))
     _judged: evidence.Judgement = field(default_factory=lambda: evidence.Judgement(()))
 
     @property
@@ -88,7 +88,7 @@ class Gate:
             before=baseline.counts,
             dispersion=runs,
             windows=self._windows,
-            quiet_s=self._quiet_s,
+            quiet_s=self._week.quiet_s(max([marker.starts[0], *(minute.at for minute in minutes)])),
             accepted_at=marker.starts[0] + marker.accepted_s if marker.accepted_s else 0.0,
         )
         settings = replace(self.settings, compare_slow=slow_ms is not None)
@@ -139,7 +139,7 @@ class Gate:
             week = aws.metrics().history(until)
             found = dispersion(week.blocks, exposure_min=plan.exposure_min, attempts=self.settings.attempts)
             self._dispersion = (until, found)
-            self._windows, self._quiet_s = throttles.usual(week, plan.steps[-1].bake_s), week.quiet_s
+            self._windows, self._week = throttles.usual(week, plan.steps[-1].bake_s), week
         return self._dispersion[1]
 
 
