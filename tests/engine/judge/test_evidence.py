@@ -82,7 +82,10 @@ SITUATIONS = [
     ("the last place fails above it", [*GOOD, *steady(2, (900, 60), (47, 0), 50)], LAST, FAIL),
     ("one bad minute of the last place is not enough", [*GOOD, *steady(1, (900, 90), (47, 0), 50)], LAST, PASS),
     ("a stray error of few calls is not enough there", [*GOOD, *steady(6, (10, 1), (1, 0), 50)], LAST, PASS),
-    ("nothing fails where the control had no call", [*GOOD, *steady(9, (90, 9), (0, 0), 50)], LAST, PASS),
+    ("nothing fails where the control had no call", [*GOOD, *steady(6, (90, 9), (0, 0), 50)], LAST, PASS),
+    ("a control without numbers where calls are due is not seen", [*GOOD, *steady(9, (90, 9), (0, 0), 50)], LAST, UNMEASURABLE),
+    ("a stable version without numbers is not seen", steady(20, (100, 100), (0, 0)), RAMP[:1], UNMEASURABLE),
+    ("a canary whose numbers stop is not seen", [*GOOD, *steady(4, (0, 0), (190, 0), 20)], RAMP[:1], UNMEASURABLE),
 ]  # fmt: skip
 
 
@@ -190,6 +193,12 @@ def test_what_is_undecided_says_what_it_needs():
         "v42 served 5.0 % of 4 200 requests but produced 10 of the 10 errors. That is more than chance explains, "
         "and a rollback needs 5 errors of two minutes."
     )
+
+
+def test_it_says_which_version_is_not_seen():
+    """The version without numbers, and how many calls it should have had."""
+    sentence = judged([*GOOD, *steady(9, (90, 9), (0, 0), 50)], *LAST).verdicts[-1].sentence
+    assert sentence == "v41 should have had about 42.6 requests at 5 % of traffic, and none is in the metrics."
 
 
 def test_numbers_read_long_ago_are_not_evidence():

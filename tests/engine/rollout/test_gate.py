@@ -9,7 +9,7 @@ import pytest
 from deployer.aws.errors import Unavailable
 from deployer.canary.decision import SetWeight
 from deployer.canary.moves import write_for
-from deployer.judge.counts import Block
+from deployer.judge.counts import Block, Counts
 from deployer.model import AlarmState, Ends, GateSettings, Outcome, RolloutPlan, Step
 from deployer.rollout.gate import Gate
 from deployer.rollout.sample import Sample
@@ -204,3 +204,17 @@ def test_silence_by_day_is_none_of_the_night(clock, silent_from, expected):
     gate = Gate(SETTINGS, ("errors",))
     clock.sleep(1500)
     assert outcomes(look(gate, aws, clock)) == [expected]
+
+
+@pytest.mark.parametrize("side", ["stable", "canary"])
+def test_one_version_without_metrics_becomes_a_pause(clock, side):
+    """For how long nothing was seen of a version is told of either, so that ten minutes of it pause."""
+    aws = begun(clock)
+    port = aws.metrics()
+    found = port.minutes
+    port.minutes = lambda *about: tuple(replace(minute, **{side: Counts()}) for minute in found(*about))
+    aws.metrics = lambda: port
+    clock.sleep(700)
+    evidence = look(Gate(SETTINGS, ("errors",)), aws, clock)
+    assert outcomes(evidence) == [Outcome.UNMEASURABLE]
+    assert (evidence.blind_s, evidence.holds) == (700, {"blind"})

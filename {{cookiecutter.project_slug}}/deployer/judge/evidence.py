@@ -136,11 +136,13 @@ def _blindness(
     if rollout.read_at is None or now - rollout.read_at > settings.stale_after_s:
         return say.not_read(rollout, now)
     traffic = [m for m in minutes if m.source == TRAFFIC and m.canary.calls + m.stable.calls]
-    step = rollout.current
-    stable = sum(m.stable.calls for m in traffic if m.at >= step.at)
-    expected = stable * step.weight_pct / (100 - step.weight_pct) if step.weight_pct < 100 else 0.0
-    if expected >= SILENT_CALLS and not any(m.canary.calls for m in traffic if m.at >= step.at):
-        return say.canary_missing(rollout, expected)
+    place = [(m.at, m.canary.calls, m.stable.calls) for m in traffic if m.at >= rollout.current.at]
+    weight = rollout.current.weight_pct
+    turned = [(at, stable, canary) for at, canary, stable in place]
+    for version, seen, own_pct in ((rollout.canary, place, weight), (rollout.stable, turned, 100 - weight)):
+        expected = _expected(seen, own_pct)
+        if expected >= SILENT_CALLS:
+            return say.missing(rollout, version, expected)
     newest, per_second = rollout.starts[0].at, rollout.before.calls / 3600
     if traffic:
         newest = traffic[-1].at + 60
@@ -148,3 +150,13 @@ def _blindness(
     silent_s = now - settings.settle_s - rollout.p99_duration_s - newest
     is_unusual = silent_s > max(places.LATE_S, rollout.quiet_s)
     return say.stale(rollout, silent_s) if is_unusual and per_second * silent_s >= SILENT_CALLS else None
+
+
+def _expected(place: Sequence[tuple[int, int, int]], own_pct: float) -> float:
+    """Return how many calls a version should have had since its last one, by the other's in the same minutes.
+
+    `place` are minutes of the present place: when, its own calls, and the other version's.
+    """
+    seen = max((at for at, own, _ in place if own), default=-math.inf)
+    others = sum(other for at, _, other in place if at > seen)
+    return others * own_pct / (100 - own_pct) if own_pct < 100 else 0.0

@@ -132,11 +132,13 @@ def not_read(rollout: RolloutSoFar, now: float) -> str:
     )
 
 
-def canary_missing(rollout: RolloutSoFar, expected: float) -> str:
-    """Say that the canary's numbers are missing where the stable version's are there."""
+def missing(rollout: RolloutSoFar, version: str, expected: float) -> str:
+    """Say that one version's numbers are missing where the other's are there."""
+    canary_pct = rollout.current.weight_pct
+    weight_pct = canary_pct if version == rollout.canary else 100 - canary_pct
     return (
-        f"v{rollout.canary} should have had about {number(expected)} requests at "
-        f"{rollout.current.weight_pct} % of traffic, and none is in the metrics."
+        f"v{version} should have had about {number(expected)} requests at "
+        f"{weight_pct:g} % of traffic, and none is in the metrics."
     )
 
 

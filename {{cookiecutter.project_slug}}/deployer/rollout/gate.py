@@ -144,9 +144,10 @@ class Gate:
 
 
 def _last_seen(minutes: tuple[Minute, ...], so_far: RolloutSoFar) -> float:
-    """Return until when the canary was seen in the present place, in seconds since the epoch."""
-    seen = (minute.at + 60.0 for minute in minutes if minute.canary.calls)
-    return max([so_far.current.at, *seen])
+    """Return until when both versions were seen in the present place, in seconds since the epoch."""
+    canary = (minute.at + 60.0 for minute in minutes if minute.canary.calls)
+    stable = (minute.at + 60.0 for minute in minutes if minute.stable.calls)
+    return min(max([so_far.current.at, *seen]) for seen in (canary, stable))
 
 
 def gate_for(settings: Environment, alarms: tuple[str, ...], sampler: Sampler | None = None) -> Gate:
