@@ -188,10 +188,9 @@ def test_guard_ends_what_nobody_drove(
     [
         (DONE, "42", None),
         (RUN.replace("st=run", "st=rolled-back"), "41", None),
-        (RUN.replace("id=7.1", "id=8.1"), "41", {"42": 0.1}),
         (RUN.replace("to=42", "to=43"), "41", {"43": 0.1}),
     ],
-    ids=["done", "rolled back", "a newer rollout of the version", "another version"],
+    ids=["done", "rolled back", "another version"],
 )
 def test_guard_only_disarms_what_has_ended(
     fake: FakeLambda, description: str, stable: str, weights: dict[str, float] | None
@@ -201,6 +200,23 @@ def test_guard_only_disarms_what_has_ended(
     load(fake).handler(ended(), None)
     assert fake.updates == []
     assert fake.deleted == [ALARM]
+
+
+@pytest.mark.parametrize(("left_s", "deleted"), [(1, []), (0, [ALARM])])
+def test_guard_leaves_armed_what_is_done(fake: FakeLambda, left_s: int, deleted: list[str]) -> None:
+    """Where nobody moved the schedule, a release that is done keeps its alarm for as long as was promised."""
+    fake.given_alias(DONE, stable="42")
+    guard = load(fake)
+    done_at = guard.done_at(guard.parse(DONE)[1])
+    guard.handler(ended(armed_s=int(NOW) - done_at + left_s), None)
+    assert (fake.updates, fake.deleted) == ([], deleted)
+
+
+def test_guard_leaves_the_alarm_of_a_newer_rollout(fake: FakeLambda) -> None:
+    """An event that comes late, or twice, takes nothing from the next rollout of the same version."""
+    fake.given_alias(RUN.replace("id=7.1", "id=8.1"), weights={"42": 0.1})
+    load(fake).handler(ended(), None)
+    assert (fake.updates, fake.deleted) == ([], [])
 
 
 def test_guard_does_nothing_too_early(fake: FakeLambda, capsys: pytest.CaptureFixture[str]) -> None:

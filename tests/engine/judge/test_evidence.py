@@ -198,7 +198,9 @@ def test_what_is_undecided_says_what_it_needs():
 def test_it_says_which_version_is_not_seen():
     """The version without numbers, and how many calls it should have had."""
     sentence = judged([*GOOD, *steady(9, (90, 9), (0, 0), 50)], *LAST).verdicts[-1].sentence
-    assert sentence == "v41 should have had about 42.6 requests at 5 % of traffic, and none is in the metrics."
+    assert (
+        sentence == "v41 should have had about 42.6 requests at 5 % of traffic, and none is in the metrics."
+    )
 
 
 def test_numbers_read_long_ago_are_not_evidence():

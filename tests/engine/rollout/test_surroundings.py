@@ -290,6 +290,16 @@ def test_resume_moves_the_latest_end(scheduled: World) -> None:
     assert second - first == 500
 
 
+def test_who_is_done_without_moving_the_schedule_stays_armed(scheduled: World) -> None:
+    """A person gives all traffic shortly before the latest end, and nobody drives: the alarm stays its hour."""
+    scheduled.run("rollout", "start", "--detach")
+    ((at, _),) = scheduled.scheduler.due()
+    scheduled.clock.time = at - 600
+    scheduled.run("rollout", "promote")
+    scheduler_fires(scheduled)
+    assert (scheduled.aws.routing, list(scheduled.alarms.put)) == (Routing("42"), [ALARM])
+
+
 def test_after_the_release_the_schedule_disarms(scheduled: World) -> None:
     """When it is done the schedule moves to the end of the armed time; then the alarm goes, and the release stays."""
     assert scheduled.run("rollout", "start") == Exit.DONE

@@ -101,7 +101,12 @@ class Surroundings:
     def _end_at(self, plan: RolloutPlan, at: float) -> None:
         """Let the guard end what is left of the rollout at that moment."""
         if self.schedule is not None:
-            event = {"rollout": plan.id, "version": plan.target, "until": int(at)}
+            event = {
+                "rollout": plan.id,
+                "version": plan.target,
+                "until": int(at),
+                "armed_s": plan.armed_s,  # for one that was done and did not move the schedule
+            }
             self.schedule.put(at, event)
 
     def rearm(self, plan: RolloutPlan, alias: AliasState) -> None:
