@@ -84,6 +84,7 @@ SITUATIONS = [
     ("a stray error of few calls is not enough there", [*GOOD, *steady(6, (10, 1), (1, 0), 50)], LAST, PASS),
     ("nothing fails where the control had no call", [*GOOD, *steady(6, (90, 9), (0, 0), 50)], LAST, PASS),
     ("a control without numbers where calls are due is not seen", [*GOOD, *steady(9, (90, 9), (0, 0), 50)], LAST, UNMEASURABLE),
+    ("few calls may all go to the version with the small share", [*GOOD, *steady(3, (0, 0), (2, 0), 50)], LAST, PASS),
     ("a stable version without numbers is not seen", steady(20, (100, 100), (0, 0)), RAMP[:1], UNMEASURABLE),
     ("a canary whose numbers stop is not seen", [*GOOD, *steady(4, (0, 0), (190, 0), 20)], RAMP[:1], UNMEASURABLE),
 ]  # fmt: skip

@@ -140,9 +140,10 @@ def _blindness(
     weight = rollout.current.weight_pct
     turned = [(at, stable, canary) for at, canary, stable in place]
     for version, seen, own_pct in ((rollout.canary, place, weight), (rollout.stable, turned, 100 - weight)):
-        expected = _expected(seen, own_pct)
-        if expected >= SILENT_CALLS:
-            return say.missing(rollout, version, expected)
+        others = _since_seen(seen)
+        # Each call is routed by itself: none of so many is its own with a chance of (1 - its share)^others.
+        if own_pct < 100 and -others * math.log1p(-own_pct / 100) >= SILENT_CALLS:
+            return say.missing(rollout, version, others * own_pct / (100 - own_pct))
     newest, per_second = rollout.starts[0].at, rollout.before.calls / 3600
     if traffic:
         newest = traffic[-1].at + 60
@@ -152,11 +153,10 @@ def _blindness(
     return say.stale(rollout, silent_s) if is_unusual and per_second * silent_s >= SILENT_CALLS else None
 
 
-def _expected(place: Sequence[tuple[int, int, int]], own_pct: float) -> float:
-    """Return how many calls a version should have had since its last one, by the other's in the same minutes.
+def _since_seen(place: Sequence[tuple[int, int, int]]) -> int:
+    """Return how many calls the other version had since a version's last one.
 
     `place` are minutes of the present place: when, its own calls, and the other version's.
     """
     seen = max((at for at, own, _ in place if own), default=-math.inf)
-    others = sum(other for at, _, other in place if at > seen)
-    return others * own_pct / (100 - own_pct) if own_pct < 100 else 0.0
+    return sum(other for at, _, other in place if at > seen)
